@@ -1,0 +1,49 @@
+"""The errors that tts raises.
+
+TtsError                 everything below
+├── UsageError           bad input: one line says what was wrong and what would be right (exit code 2)
+│   ├── StrategyError    a strategy text that cannot be read; points at the place
+│   └── StoreError       a run that cannot be opened: newer version, open elsewhere, no locks
+├── Infra                network, provider or machine: kept apart from the agent's own failures
+├── LimitReached         an attempt passed its own bound; raised inside the attempt
+├── Refused              an effect was not started: a budget is spent or the run is stopping
+└── EffectFailed         an effect ended without a result
+"""
+
+__all__ = [
+    "Infra",
+    "LimitReached",
+    "Refused",
+    "StoreError",
+    "StrategyError",
+    "TtsError",
+    "UsageError",
+]
+
+
+class TtsError(Exception):
+    """Everything that tts raises on purpose."""
+
+
+class UsageError(TtsError):
+    """Bad input. The message is one line: what was wrong, and what would be right."""
+
+
+class StrategyError(UsageError):
+    """A strategy text that cannot be read; the message points at the place and names the choices."""
+
+
+class StoreError(UsageError):
+    """A run on disk that cannot be opened."""
+
+
+class Infra(TtsError):
+    """A failure of the network, a provider or the machine, not of the agent; run again next time."""
+
+
+class LimitReached(TtsError):
+    """An attempt passed its own limit; raised by `Attempt.record` and `Attempt.spend`."""
+
+
+class Refused(TtsError):
+    """An effect was not started, because a budget is spent or the run is stopping."""
