@@ -1,0 +1,1 @@
+"""Agents: adapters from what users have to the one-verb protocol."""

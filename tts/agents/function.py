@@ -1,0 +1,93 @@
+"""Makes an agent of a plain function: sync or async, returning text or a Rollout."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Any, TypeAlias, overload
+
+import anyio.to_thread
+
+from tts.errors import UsageError
+from tts.protocols import Agent, Attempt
+from tts.types import Budget, Rollout, Task, digest
+
+Answer: TypeAlias = str | Rollout
+AgentFunction: TypeAlias = Callable[..., Answer | Awaitable[Answer]]
+
+
+@dataclass(frozen=True, slots=True)
+class FunctionAgent:
+    """An agent that calls `function(task)` or `function(task, attempt)`.
+
+    A synchronous function runs in a thread. A thread cannot be stopped from outside: when its rollout is
+    cancelled the wait ends, and the function runs on until it returns or next calls the attempt.
+    """
+
+    function: AgentFunction
+    fingerprint: str
+    bound: Budget = Budget()
+
+    async def run(self, task: Task, attempt: Attempt) -> Rollout:
+        """Return the function's text as a rollout, or the rollout it made."""
+        n = len(inspect.signature(self.function).parameters)
+        arguments: tuple[Any, ...] = (task, attempt)[: max(1, n)]
+        if inspect.iscoroutinefunction(self.function):
+            answer = await self.function(*arguments)
+        else:
+            answer = await anyio.to_thread.run_sync(self.function, *arguments, abandon_on_cancel=True)
+        if isinstance(answer, Rollout):
+            return answer
+        if isinstance(answer, str):
+            return Rollout(answer=answer)
+        raise TypeError(f"an agent returns text or a Rollout, not {type(answer).__name__}")
+
+
+@overload
+def agent(function: AgentFunction, /) -> Agent: ...
+@overload
+def agent(*, version: str = "", bound: Budget = Budget()) -> Callable[[AgentFunction], Agent]: ...
+def agent(
+    function: AgentFunction | None = None, /, *, version: str = "", bound: Budget = Budget()
+) -> Agent | Callable[[AgentFunction], Agent]:
+    """Return an agent made of a function; also a decorator.
+
+    Its fingerprint is the function's qualified name with `version`, or with its source where no version
+    is given. `bound` is the most that one rollout can cost.
+
+    Raises:
+        UsageError: a closure, or a function without source, that names no version.
+
+    >>> @agent
+    ... def shout(task):
+    ...     return task.prompt.upper()
+    >>> shout.fingerprint.startswith("function:shout")
+    True
+    """
+    if function is None:
+        return lambda inner: FunctionAgent(inner, fingerprint_of(inner, version), bound)
+    return FunctionAgent(function, fingerprint_of(function, version), bound)
+
+
+def fingerprint_of(function: Callable[..., Any], version: str = "") -> str:
+    """Return the identity of a function for keys.
+
+    Raises:
+        UsageError: it closes over variables, or its source cannot be read, and no version is given.
+    """
+    name = getattr(function, "__qualname__", type(function).__qualname__)
+    if version:
+        return f"function:{name}@{version}"
+    if getattr(function, "__closure__", None):
+        raise UsageError(f"{name} closes over variables that its source does not show: give it a version")
+    try:
+        source = inspect.getsource(function)
+    except (OSError, TypeError):
+        raise UsageError(f"the source of {name} cannot be read: give it a version") from None
+    return f"function:{name}#{digest(source)[:12]}"
+
+
+def as_agent(given: Agent | AgentFunction) -> Agent:
+    """Return an agent as it is, and a plain function as an agent."""
+    return given if isinstance(given, Agent) else agent(given)

@@ -1,0 +1,1 @@
+"""Carrying out effects: one runner a kind, in this process."""

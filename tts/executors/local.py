@@ -1,0 +1,56 @@
+"""Carries out effects in this process: a table from kind to runner."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TypeVar, cast
+
+from tts.errors import UsageError
+from tts.protocols import Agent, Grader, Judge, Runner, Summarizer, Work, Workspaces
+from tts.types import Effect
+
+from .grade import GradeRunner
+from .rollout import RolloutRunner
+from .summary import SummaryRunner
+from .verdict import VerdictRunner
+
+T = TypeVar("T")
+
+
+class LocalExecutor:
+    """Hands each effect to the runner of its kind."""
+
+    def __init__(self, runners: Mapping[str, Runner]) -> None:
+        self._runners = dict(runners)
+
+    async def perform(self, effects: Sequence[Effect[T]], work: Work) -> Sequence[T]:
+        """Return one result per effect.
+
+        Raises:
+            UsageError: no runner is there for this kind.
+        """
+        kind = effects[0].kind
+        if kind not in self._runners:
+            raise UsageError(
+                f"nothing here can do the effect {kind!r}; there is {', '.join(sorted(self._runners))}"
+            )
+        return cast(Sequence[T], await self._runners[kind].perform(effects, work))
+
+
+def local(
+    agent: Agent,
+    *,
+    summarizer: Summarizer | None = None,
+    judge: Judge | None = None,
+    grader: Grader | None = None,
+    workspaces: Workspaces | None = None,
+) -> LocalExecutor:
+    """Return the executor with the four built-in kinds, as far as there is somebody to perform them."""
+    runners: dict[str, Runner] = {"rollout": RolloutRunner(agent, workspaces)}
+    if summarizer is not None:
+        runners["summary"] = SummaryRunner(summarizer)
+    if judge is not None:
+        runners["verdict"] = VerdictRunner(judge)
+    if grader is not None:
+        runners["grade"] = GradeRunner(grader)
+    return LocalExecutor(runners)

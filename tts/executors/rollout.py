@@ -1,0 +1,114 @@
+"""Carries out a rollout: a workspace, an attempt with its limits, the agent, and the patch it left."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from pathlib import Path
+
+import anyio
+
+from tts.errors import Infra, LimitReached
+from tts.protocols import Agent, Work, Workspace, Workspaces
+from tts.types import Effect, Rollout, Step, Summary, Task, Usage
+
+INFRA = (Infra, ConnectionError)
+"""What counts as the machine's failure and not the agent's."""
+
+
+class OneAttempt:
+    """What the agent is lent; passes everything on, and stops the agent at its limits."""
+
+    def __init__(
+        self, effect: Effect[Rollout], priors: Sequence[Summary], workspace: Path | None, work: Work
+    ) -> None:
+        self.index = effect.occurrence
+        self.seed = int(effect.key[:15], 16)
+        self.priors = tuple(priors)
+        self.workspace = workspace
+        self.limits = effect.bound
+        self.usage = Usage()
+        self.n_steps = 0
+        self.length: float | None = None
+        self._work = work
+
+    def record(self, step: Step) -> None:
+        """Add a step to the trajectory."""
+        self.n_steps += 1
+        self._work.record(step)
+        self._count(step.usage)
+
+    def spend(self, usage: Usage) -> None:
+        """Add usage that belongs to no step."""
+        self._work.spend(usage)
+        self._count(usage)
+
+    def progress(self, length: float, *, thought: bool = False) -> None:
+        """Report the length so far."""
+        self.length = length
+        self._work.progress(length, thought=thought)
+
+    def _count(self, usage: Usage) -> None:
+        self.usage = self.usage + usage
+        if _over(self.usage.known_usd, self.limits.usd) or _over(self.usage.tokens, self.limits.tokens):
+            raise LimitReached("the attempt has passed its own bound")
+
+
+class RolloutRunner:
+    """Runs the agent once. Whatever the agent raises is a failed rollout; its steps are kept."""
+
+    def __init__(self, agent: Agent, workspaces: Workspaces | None = None) -> None:
+        self._agent = agent
+        self._workspaces = workspaces
+
+    async def perform(self, effects: Sequence[Effect[Rollout]], work: Work) -> Sequence[Rollout]:
+        """Return the rollouts, one after another."""
+        return [await self._run(effect, work) for effect in effects]
+
+    async def _run(self, effect: Effect[Rollout], work: Work) -> Rollout:
+        priors = [work.load(key, Summary) for key in effect.inputs]
+        started = time.monotonic()
+        async with self._workspace(effect.task) as workspace:
+            attempt = OneAttempt(effect, priors, workspace.path if workspace else None, work)
+            rollout = await self._attempt(effect.task, attempt)
+            if workspace is not None:
+                rollout = replace(rollout, patch=await workspace.diff())
+        return replace(
+            rollout,
+            key=effect.key,
+            task_id=effect.task.id,
+            index=effect.occurrence,
+            usage=rollout.usage + attempt.usage,
+            seconds=time.monotonic() - started,
+            length=attempt.length if rollout.length is None else rollout.length,
+            priors=tuple(prior.rollout for prior in priors),
+            iteration=1 + max((work.load(p.rollout, Rollout).iteration for p in priors), default=-1),
+            n_steps=attempt.n_steps,
+        )
+
+    async def _attempt(self, task: Task, attempt: OneAttempt) -> Rollout:
+        rollout = Rollout(status="limit", error=f"stopped after {attempt.limits.seconds} seconds")
+        try:
+            with anyio.move_on_after(attempt.limits.seconds):
+                rollout = await self._agent.run(task, attempt)
+        except INFRA:
+            raise
+        except LimitReached as limit:
+            rollout = Rollout(status="limit", error=str(limit))
+        except Exception as error:  # noqa: BLE001 - a broken rollout is data
+            rollout = Rollout(status="failed", error=f"{type(error).__name__}: {error}")
+        return rollout
+
+    @asynccontextmanager
+    async def _workspace(self, task: Task) -> AsyncGenerator[Workspace | None]:
+        if self._workspaces is None or not task.repo:
+            yield None
+            return
+        async with self._workspaces.open(task) as workspace:
+            yield workspace
+
+
+def _over(used: float, limit: float | None) -> bool:
+    return limit is not None and used > limit

@@ -1,0 +1,42 @@
+"""Carries out verdicts: loads the candidates in the order shown and asks the judge."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from tts.errors import Infra
+from tts.protocols import Judge, Work
+from tts.types import Candidate, Effect, Rollout, Summary, Verdict
+
+
+class VerdictRunner:
+    """Asks the judge once for all votes on one display order. A judge that fails abstains."""
+
+    def __init__(self, judge: Judge) -> None:
+        self._judge = judge
+
+    async def perform(self, effects: Sequence[Effect[Verdict]], work: Work) -> Sequence[Verdict]:
+        """Return one verdict per effect; missing ones are abstentions."""
+        shown = [_candidate(key, work) for key in effects[0].inputs]
+        try:
+            verdicts = await self._judge.compare(effects[0].task, shown, n=len(effects))
+        except (Infra, ConnectionError):
+            raise
+        except Exception as error:  # noqa: BLE001 - a judge that fails abstains
+            verdicts = [Verdict(status="failed", reason=f"{type(error).__name__}: {error}") for _ in effects]
+        missing = [Verdict(status="failed", reason="the judge gave too few verdicts")] * len(effects)
+        keys = tuple(candidate.rollout.key for candidate in shown)
+        return [_checked(verdict, keys) for verdict in (*verdicts, *missing)[: len(effects)]]
+
+
+def _candidate(summary_key: str, work: Work) -> Candidate:
+    summary = work.load(summary_key, Summary)
+    return Candidate(work.load(summary.rollout, Rollout), summary)
+
+
+def _checked(verdict: Verdict, shown: tuple[str, ...]) -> Verdict:
+    """Return the verdict with its order; one that names nobody who was shown is an abstention."""
+    if verdict.preferred is not None and verdict.preferred not in shown:
+        return replace(verdict, shown=shown, preferred=None, reason="named nobody who was shown")
+    return replace(verdict, shown=shown)

@@ -1,0 +1,424 @@
+"""Nothing stored is done again: look up, share what is in flight, reserve budget, perform, store.
+
+An effect that several strategies want at the same moment is one *flight*, and all of them wait for it.
+Flights that ask the same question (they differ only in their occurrence) leave together in one *batch*.
+A batch is cancelled only when nobody waits for any of its flights.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from types import TracebackType
+from typing import Any, Generic, TypeVar
+
+import anyio
+import anyio.abc
+import anyio.from_thread
+
+from tts.budget import ZERO, Account, amount, charge, plus
+from tts.errors import Infra, LimitReached, Refused, TtsError
+from tts.events import Ended, Events, Found, RefusedEffect, Started
+from tts.protocols import Executor, Outcome
+from tts.records import Ending, Record, decode, encode
+from tts.store import Store
+from tts.types import FREE, Budget, Effect, Status, Step, Usage
+
+T = TypeVar("T")
+
+SLOTS: Mapping[str, int] = {"rollout": 4, "grade": 4}
+"""How many effects of a kind run at once unless told otherwise; other kinds: `OTHER_SLOTS`."""
+OTHER_SLOTS = 16
+
+
+@dataclass(frozen=True, slots=True)
+class Done(Generic[T]):
+    """How an effect ended for those who waited: its result, or the error that stands for it."""
+
+    result: T | None = None
+    error: TtsError | None = None
+    usage: Usage = Usage()
+    seconds: float = 0.0
+    length: float | None = None
+
+
+@dataclass(slots=True, eq=False)
+class Flight:
+    """An effect that somebody waits for. `length` and `thought` tell how far a rollout has come."""
+
+    effect: Effect[Any]
+    batch: Batch | None = None
+    waiting: int = 0
+    ended: anyio.Event = field(default_factory=anyio.Event)
+    done: Done[Any] | None = None
+    length: float | None = None
+    thought: bool = False
+    after: Flight | None = None
+    work: FlightWork | None = None
+    listeners: list[Callable[[], None]] = field(default_factory=list[Callable[[], None]])
+
+    @property
+    def cancelled(self) -> bool:
+        """Whether it is being cancelled, or has been."""
+        return self.batch is not None and self.batch.cancel.cancel_called
+
+    def tell(self) -> None:
+        """Call the listeners: something has changed."""
+        for listener in list(self.listeners):
+            listener()
+
+    def conclude(self, done: Done[Any]) -> None:
+        """Say how it ended; only the first word counts."""
+        if self.done is None:
+            self.done = done
+            self.ended.set()
+            self.tell()
+
+
+@dataclass(slots=True, eq=False)
+class Batch:
+    """Flights that are performed together."""
+
+    flights: list[Flight]
+    cancel: anyio.CancelScope = field(default_factory=anyio.CancelScope)
+
+
+class Ledger:
+    """The door to everything that costs. Use it as an async context manager around the work of a run."""
+
+    def __init__(
+        self,
+        store: Store,
+        executor: Executor,
+        *,
+        limit: Budget = Budget(),
+        slots: Mapping[str, int] = SLOTS,
+        events: Events | None = None,
+    ) -> None:
+        self.store = store
+        self.events = events or Events()
+        self.stopping = ""
+        self._executor = executor
+        self._bill = Account(limit)
+        self._slots = {kind: anyio.CapacityLimiter(n) for kind, n in slots.items()}
+        self._flights: dict[str, Flight] = {}
+        self._group: anyio.abc.TaskGroup | None = None
+
+    async def __aenter__(self) -> Ledger:
+        await self.store.recover()
+        self._bill.spent = self.store.charged()
+        self._group = anyio.create_task_group()
+        await self._group.__aenter__()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> bool | None:
+        assert self._group is not None
+        return await self._group.__aexit__(kind, error, trace)
+
+    @property
+    def bill(self) -> tuple[float, ...]:
+        """What the run has paid so far: dollars, tokens, seconds, rollouts; each payment once."""
+        return self._bill.spent
+
+    @property
+    def in_flight(self) -> int:
+        """How many effects are under way or waiting to start."""
+        return len(self._flights)
+
+    def stop(self, reason: str) -> None:
+        """Start nothing new from now on; what is stored is still served, what is under way goes on."""
+        self.stopping = reason
+
+    def cancel(self) -> None:
+        """Cancel what is under way; partial records are kept."""
+        for flight in list(self._flights.values()):
+            if flight.batch is not None:
+                flight.batch.cancel.cancel()
+
+    async def do(self, effects: Sequence[Effect[T]]) -> list[Done[T]]:
+        """Return how each effect ended; effects in one call must ask the same question.
+
+        Cancelling the call cancels what nobody else waits for, and waits for its clean-up.
+        """
+        flights = self.join(effects)
+        try:
+            for flight in flights:
+                await flight.ended.wait()
+        finally:
+            for flight in flights:
+                self.unwant(flight)
+            await self.settled(flights)
+        return [flight.done or Done() for flight in flights]
+
+    def join(self, effects: Sequence[Effect[Any]]) -> list[Flight]:
+        """Return one flight per effect, each with one more waiting; new ones start together.
+
+        This never waits, so two askers cannot start the same effect twice.
+        """
+        flights = [self._flight(effect) for effect in effects]
+        new = [flight for flight in flights if flight.batch is None and flight.done is None]
+        if new:
+            self._launch(Batch(new))
+        return flights
+
+    def unwant(self, flight: Flight) -> None:
+        """Stop waiting for one flight; its batch is cancelled when it was the last one wanted."""
+        flight.waiting -= 1
+        batch = flight.batch
+        if batch is not None and not any(f.waiting > 0 for f in batch.flights if f.done is None):
+            batch.cancel.cancel()
+
+    async def settled(self, flights: Sequence[Flight]) -> None:
+        """Wait for the clean-up of those flights that are being cancelled."""
+        with anyio.CancelScope(shield=True):
+            for flight in flights:
+                if flight.cancelled:
+                    await flight.ended.wait()
+
+    def _flight(self, effect: Effect[Any]) -> Flight:
+        key = effect.key
+        current = self._flights.get(key)
+        if current is not None and not current.cancelled:
+            current.waiting += 1
+            return current
+        flight = Flight(effect, waiting=1, after=current)
+        record = self.store.find(key)
+        if record is not None:
+            flight.conclude(_stored(record, effect))
+            self.events.emit(Found(effect.kind, effect.task.id))
+        elif self.stopping:
+            self._refuse(flight, self.stopping)
+        else:
+            self._flights[key] = flight
+        return flight
+
+    def _launch(self, batch: Batch) -> None:
+        assert self._group is not None, "the ledger is not open: use `async with`"
+        for flight in batch.flights:
+            flight.batch = batch
+        self._group.start_soon(self._fly, batch)
+
+    async def _fly(self, batch: Batch) -> None:
+        try:
+            with batch.cancel:
+                await self._settle_predecessors(batch)
+                await self._admit(batch)
+        finally:
+            for flight in batch.flights:
+                if self._flights.get(flight.effect.key) is flight:
+                    del self._flights[flight.effect.key]
+                flight.conclude(Done(error=Refused("cancelled")))
+
+    async def _settle_predecessors(self, batch: Batch) -> None:
+        """Wait for cancelled flights of the same effects: one may still have ended with a result."""
+        for flight in [f for f in batch.flights if f.after is not None]:
+            assert flight.after is not None
+            await flight.after.ended.wait()
+            flight.after = None
+            record = self.store.find(flight.effect.key)
+            if record is not None:
+                batch.flights.remove(flight)
+                flight.conclude(_stored(record, flight.effect))
+
+    async def _admit(self, batch: Batch) -> None:
+        """Hold the effects' bounds on the run's bill while they wait for a slot and are performed."""
+        if not batch.flights:
+            return
+        try:
+            reservation = await self._bill.reserve([f.effect.bound for f in batch.flights])
+        except Refused as refusal:
+            for flight in batch.flights:
+                self._refuse(flight, str(refusal))
+            return
+        for flight in batch.flights[reservation.n :]:
+            self._refuse(flight, "the run's budget is spent")
+        paid = Paid()
+        try:
+            async with self._slot(batch.flights[0].effect.kind):
+                admitted = batch.flights[: reservation.n]
+                if self.stopping:
+                    for flight in admitted:
+                        self._refuse(flight, self.stopping)
+                else:
+                    await self._perform(admitted, paid)
+        finally:
+            self._bill.settle(reservation, paid.total)
+
+    def _slot(self, kind: str) -> anyio.CapacityLimiter:
+        return self._slots.setdefault(kind, anyio.CapacityLimiter(OTHER_SLOTS))
+
+    async def _perform(self, flights: Sequence[Flight], paid: Paid) -> None:
+        effects = [flight.effect for flight in flights]
+        free = effects[0].bound == FREE
+        records = [0] * len(flights) if free else await self._begin(effects)
+        work = flights[0].work = FlightWork(self.store, flights[0])
+        self.events.emit(Started(effects[0].kind, effects[0].task.id))
+        endings: list[Ending] = []
+        try:
+            results = await self._executor.perform(effects, work)
+            endings = [
+                _ending(effect, record, result, work)
+                for effect, record, result in zip(effects, records, results, strict=True)
+            ]
+        except Exception as error:  # noqa: BLE001 - the record keeps it, and the waiters get it as Infra
+            endings = _broken(effects, records, "infra", _told(error), work)
+        except BaseException:
+            endings = _broken(effects, records, "cancelled", "", work)
+            raise
+        finally:
+            with anyio.CancelScope(shield=True):
+                await self._finish(flights, endings, paid, free=free)
+
+    async def _begin(self, effects: Sequence[Effect[Any]]) -> list[int]:
+        return await self.store.begin(effects, [tuple(_finite(amount(e.bound))) for e in effects])
+
+    async def _finish(
+        self, flights: Sequence[Flight], endings: Sequence[Ending], paid: Paid, *, free: bool
+    ) -> None:
+        """Put the endings on disk, and only then tell those who wait."""
+        if free:
+            kept = [(f.effect, e) for f, e in zip(flights, endings, strict=True) if e.result is not None]
+            await self.store.put(kept)
+        else:
+            await self.store.end(endings)
+        for flight, ending in zip(flights, endings, strict=True):
+            paid.total = plus(paid.total, ending.charged)
+            effect = flight.effect
+            self.events.emit(Ended(effect.kind, effect.task.id, ending.status, ending.usage, ending.seconds))
+            flight.conclude(_told_waiters(ending, effect))
+
+    def _refuse(self, flight: Flight, reason: str) -> None:
+        effect = flight.effect
+        self.events.emit(RefusedEffect(effect.kind, effect.task.id, reason))
+        flight.conclude(Done(error=Refused(reason)))
+
+
+@dataclass(slots=True)
+class Paid:
+    """What a batch has been charged so far."""
+
+    total: tuple[float, ...] = ZERO
+
+
+class FlightWork:
+    """The ledger's ears while an effect is performed; may be called from any thread."""
+
+    def __init__(self, store: Store, flight: Flight) -> None:
+        self.recorded: list[Step] = []
+        self.usage = Usage()
+        self._store = store
+        self.flight = flight
+        self.started = time.monotonic()
+        self._home = threading.get_ident()
+
+    @property
+    def seconds(self) -> float:
+        """How long it has been going on."""
+        return time.monotonic() - self.started
+
+    def load(self, key: str, returns: type[T]) -> T:
+        """Return a stored result."""
+        record = self._store.find(key)
+        if record is None:
+            raise Infra(f"the input {key[:12]} is not stored")
+        return record.read(returns)
+
+    def steps(self, key: str) -> Sequence[Step]:
+        """Return a stored trajectory."""
+        return self._store.steps(key)
+
+    def record(self, step: Step) -> None:
+        """Keep a step and its usage."""
+        self._check()
+        self.recorded.append(step)
+        self.usage = self.usage + step.usage
+
+    def spend(self, usage: Usage) -> None:
+        """Keep usage that belongs to no step."""
+        self._check()
+        self.usage = self.usage + usage
+
+    def progress(self, length: float, *, thought: bool = False) -> None:
+        """Pass on how far the rollout has come."""
+        self._check()
+        if threading.get_ident() != self._home:
+            anyio.from_thread.run_sync(self._progress, length, thought)
+        else:
+            self._progress(length, thought)
+
+    def _check(self) -> None:
+        """Stop a thread that goes on after its rollout was cancelled; tasks are stopped by the event loop."""
+        if self.flight.done is not None:
+            raise LimitReached("the attempt was cancelled")
+
+    def _progress(self, length: float, thought: bool) -> None:
+        self.flight.length = length
+        self.flight.thought = self.flight.thought or thought
+        self.flight.tell()
+
+
+def _ending(effect: Effect[Any], record: int, result: Outcome, work: FlightWork) -> Ending:
+    usage, seconds = result.usage, work.seconds
+    return Ending(
+        record=record,
+        status=result.status,
+        result=encode(result),
+        usage=usage,
+        seconds=seconds,
+        charged=charge(effect.bound, usage, seconds),
+        length=getattr(result, "length", None),
+        steps=tuple(work.recorded),
+    )
+
+
+def _broken(
+    effects: Sequence[Effect[Any]],
+    records: Sequence[int],
+    status: Status,
+    error: str,
+    work: FlightWork,
+) -> list[Ending]:
+    """Return endings without a result: the first bears what was used until then."""
+    usages = [work.usage] + [Usage()] * (len(effects) - 1)
+    seconds = work.seconds
+    return [
+        Ending(
+            record=record,
+            status=status,
+            result=None,
+            usage=usage,
+            seconds=seconds,
+            charged=charge(effect.bound, usage, seconds),
+            length=work.flight.length,
+            error=error,
+            steps=tuple(work.recorded),
+        )
+        for effect, record, usage in zip(effects, records, usages, strict=True)
+    ]
+
+
+def _told_waiters(ending: Ending, effect: Effect[T]) -> Done[T]:
+    """Return what the waiters get: the result as it stands on disk, or an error in its place."""
+    if ending.result is not None and ending.status not in ("cancelled", "infra"):
+        result = decode(ending.result, effect.returns)
+        return Done(result, None, ending.usage, ending.seconds, ending.length)
+    if ending.status == "cancelled":
+        return Done(None, Refused("cancelled"), ending.usage, ending.seconds, ending.length)
+    reason = ending.error or f"the {effect.kind} failed"
+    return Done(None, Infra(reason), ending.usage, ending.seconds, ending.length)
+
+
+def _stored(record: Record, effect: Effect[T]) -> Done[T]:
+    return Done(record.read(effect.returns), None, record.usage, record.seconds, record.length)
+
+
+def _told(error: Exception) -> str:
+    return f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+
+
+def _finite(bound: Sequence[float]) -> list[float]:
+    return [0.0 if x == float("inf") else x for x in bound]

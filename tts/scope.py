@@ -1,0 +1,298 @@
+"""What a stage is handed: the one door to effects, sugar over it, and the account of its strategy."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass, field, replace
+from random import Random
+from typing import Any, TypeVar
+
+import anyio
+
+from tts.budget import ZERO, Account, Amount, Reservation, charge, plus
+from tts.errors import Infra, Refused, UsageError
+from tts.lanes import Drawn, LedgerLanes
+from tts.ledger import Done, Ledger
+from tts.protocols import Lanes, Performer, bound_of
+from tts.trace import Match, OpenTrace, Spending, StageTrace, Use
+from tts.types import Budget, Effect, Pool, Rollout, Summary, Tally, Task, Usage, Verdict, digest
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Role:
+    """Who does a kind of effect, as far as keys and budgets need to know."""
+
+    fingerprint: str
+    bound: Budget = Budget()
+
+
+def role(performer: Performer | None) -> Role | None:
+    """Return the role of a performer, None for None."""
+    return None if performer is None else Role(performer.fingerprint, bound_of(performer))
+
+
+@dataclass(frozen=True, slots=True)
+class Cast:
+    """The roles of a run. A stage that needs a role nobody plays gets a clear error."""
+
+    agent: Role | None = None
+    summarizer: Role | None = None
+    judge: Role | None = None
+
+    def played(self, name: str) -> Role:
+        """Return the role of that name.
+
+        Raises:
+            UsageError: nobody plays it.
+        """
+        found: Role | None = getattr(self, name)
+        if found is None:
+            raise UsageError(f"the strategy needs a {name}, and none was given")
+        return found
+
+
+@dataclass(slots=True, eq=False)
+class StrategyRun:
+    """One strategy on one task: its budget, what it used, what it was refused, and its trace."""
+
+    task: Task
+    ledger: Ledger
+    cast: Cast
+    seed: int = 0
+    budget: Budget = Budget()
+    uses: dict[str, Use] = field(default_factory=dict[str, Use])
+    stages: list[OpenTrace] = field(default_factory=list[OpenTrace])
+    refusals: list[str] = field(default_factory=list[str])
+
+    def scope(self) -> StageScope:
+        """Return the scope of the whole strategy, before its first stage."""
+        return StageScope(self, Account(self.budget), (), OpenTrace(""))
+
+    @property
+    def spending(self) -> Spending:
+        """What the strategy would have cost alone."""
+        return Spending.of(self.uses.values())
+
+    def trace(self, final: Pool) -> tuple[StageTrace, ...]:
+        """Return the traces of its stages, given the pool that the last one returned."""
+        returned = [*(stage.given for stage in self.stages[1:]), final.keys]
+        return tuple(stage.close(keys) for stage, keys in zip(self.stages, returned, strict=False))
+
+
+class StageScope:
+    """All that one stage may do; implements `tts.protocols.Scope`."""
+
+    def __init__(self, run: StrategyRun, account: Account, keys: Sequence[str], trace: OpenTrace) -> None:
+        self._run = run
+        self._account = account
+        self._keys = sorted(keys)
+        self._trace = trace
+        self._clock = max((use.finish for use in run.uses.values()), default=0.0)
+
+    @property
+    def task(self) -> Task:
+        """The task at hand."""
+        return self._run.task
+
+    @property
+    def remaining(self) -> Budget:
+        """What this stage may still spend, counted as if its strategy ran alone."""
+        return self._account.remaining
+
+    def rng(self, *labels: str) -> Random:
+        """Return a generator derived from run seed, task, the stage's pool and the labels."""
+        return Random(int(digest([self._run.seed, self.task.digest, self._keys, labels])[:16], 16))
+
+    def enter(self, pool: Pool, *, label: str, keep: float) -> StageScope:
+        """Return the next stage's scope; `keep` (0 to 1) of what remains is left to later stages."""
+        trace = OpenTrace(label, pool.keys)
+        self._run.stages.append(trace)
+        return StageScope(self._run, self._account.share(keep), pool.keys, trace)
+
+    async def do(self, effect: Effect[T]) -> T:
+        """Return the effect's result; see the protocol for what it raises."""
+        if effect.kind == "grade":
+            raise UsageError("a stage has no access to grades")
+        (done,) = await self._ask([effect])
+        if done.error is not None:
+            raise done.error
+        self._clock = max(self._clock, self._run.uses[effect.key].finish)
+        assert done.result is not None
+        return done.result
+
+    async def sample(self, n: int, *, start: int = 0, priors: Sequence[Summary] = ()) -> list[Rollout]:
+        """Return the rollouts `start` to `start + n - 1` that could be had."""
+        asked = await self._ask_each([[self.rollout(start + i, priors)] for i in range(n)])
+        return [done.result for (done,) in asked if done.result is not None]
+
+    def lanes(
+        self, n: int, *, start: int = 0, priors: Sequence[Summary] = ()
+    ) -> AbstractAsyncContextManager[Lanes]:
+        """Return the same rollouts as they go."""
+        effects = [self.rollout(start + i, priors) for i in range(n)]
+        return LedgerLanes(
+            self._run.ledger, self._account, effects, used=self._lane, refused=self._run.refusals.append
+        )
+
+    async def summarize(self, rollout: Rollout) -> Summary:
+        """Return the rollout's summary, made once; one without content where it could not be made."""
+        (done,) = await self._ask([self._summary(rollout)])
+        if done.result is not None:
+            return done.result
+        return Summary(rollout=rollout.key, status="failed", covered=0.0, error=str(done.error))
+
+    async def compare(self, groups: Sequence[Sequence[Rollout]], *, votes: int) -> list[Tally]:
+        """Return the first `votes` votes on each group; `display_orders` says in which orders."""
+        keys = await self._summary_keys(rollout for group in groups for rollout in group)
+        ballots = [self._ballots([r.key for r in group], keys, votes) for group in groups]
+        asked = iter(await self._ask_each([effects for ballot in ballots for effects in ballot]))
+        answers = [[next(asked) for _ in ballot] for ballot in ballots]
+        tallies = [
+            Tally(tuple(r.key for r in group), _interleaved(answer))
+            for group, answer in zip(groups, answers, strict=True)
+        ]
+        self._trace.matches += [Match(t.group, tuple(t.votes.values())) for t in tallies]
+        used = (effect.key for ballot in ballots for effects in ballot for effect in effects)
+        self._clock = max([self._clock, *(self._run.uses[k].finish for k in used if k in self._run.uses)])
+        return tallies
+
+    def rollout(self, index: int, priors: Sequence[Summary] = ()) -> Effect[Rollout]:
+        """Return the effect of one rollout."""
+        agent = self._run.cast.played("agent")
+        inputs = tuple(prior.key for prior in priors)
+        bound = replace(agent.bound, rollouts=1)
+        return self._effect("rollout", Rollout, agent.fingerprint, inputs, occurrence=index, bound=bound)
+
+    def _summary(self, rollout: Rollout) -> Effect[Summary]:
+        role = self._run.cast.played("summarizer")
+        return self._effect("summary", Summary, role.fingerprint, (rollout.key,), bound=role.bound)
+
+    def _ballots(
+        self, group: Sequence[str], summaries: Mapping[str, str], votes: int
+    ) -> list[list[Effect[Verdict]]]:
+        """Return the verdict effects on a group, one list per display order."""
+        judge = self._run.cast.played("judge")
+        orders = display_orders([key for key in group if key in summaries], votes)
+        return [
+            [
+                self._effect(
+                    "verdict",
+                    Verdict,
+                    judge.fingerprint,
+                    tuple(summaries[key] for key in order),
+                    occurrence=i,
+                    bound=judge.bound,
+                )
+                for i in range(n)
+            ]
+            for order, n in orders
+        ]
+
+    def _effect(
+        self,
+        kind: str,
+        returns: type[T],
+        performer: str,
+        inputs: tuple[str, ...],
+        *,
+        bound: Budget,
+        occurrence: int = 0,
+    ) -> Effect[T]:
+        seed = self._run.seed
+        return Effect(
+            kind, self.task, returns, performer, inputs, occurrence=occurrence, seed=seed, bound=bound
+        )
+
+    async def _summary_keys(self, rollouts: Iterable[Rollout]) -> dict[str, str]:
+        """Return rollout key → summary key, for those whose summary could be had."""
+        effects = {rollout.key: self._summary(rollout) for rollout in rollouts}
+        asked = await self._ask_each([[effect] for effect in effects.values()])
+        had = zip(effects.items(), asked, strict=True)
+        return {key: effect.key for (key, effect), (done,) in had if done.result is not None}
+
+    async def _ask_each(self, questions: Sequence[Sequence[Effect[T]]]) -> list[list[Done[T]]]:
+        """Ask several questions at once, reserving in their order; return the answers in that order."""
+        answers: list[list[Done[T]]] = [[] for _ in questions]
+
+        async def ask(i: int) -> None:
+            answers[i] = await self._ask(questions[i])
+
+        async with anyio.create_task_group() as group:
+            for i in range(len(questions)):
+                group.start_soon(ask, i)
+        return answers
+
+    async def _ask(self, effects: Sequence[Effect[T]]) -> list[Done[T]]:
+        """Reserve in the strategy's account, go through the ledger, note what was used, and settle."""
+        since = self._clock
+        new = [effect for effect in effects if effect.key not in self._run.uses]
+        reservation = await self._reserve(new)
+        kept = {effect.key for effect in new[reservation.n :]}
+        asked = [effect for effect in effects if effect.key not in kept]
+        spent = ZERO
+        try:
+            ended = await self._run.ledger.do(asked)
+            done = {effect.key: one for effect, one in zip(asked, ended, strict=True)}
+            for effect in asked:
+                spent = plus(spent, self._note(effect, done[effect.key], since))
+        finally:
+            self._account.settle(reservation, spent)
+        refused: Done[T] = Done(error=Refused("the strategy's budget is spent"))
+        return [done.get(effect.key, refused) for effect in effects]
+
+    async def _reserve(self, effects: Sequence[Effect[Any]]) -> Reservation:
+        """Return a reservation for as many of the effects as fit; it may be for none."""
+        if not effects:
+            return await self._account.reserve([])
+        try:
+            return await self._account.reserve([effect.bound for effect in effects])
+        except Refused as refusal:
+            self._run.refusals.append(str(refusal))
+            return await self._account.reserve([])
+
+    def _note(self, effect: Effect[Any], done: Done[Any], since: float) -> Amount:
+        """Note the use of an effect; return what it adds to the strategy's account, once."""
+        if done.error is not None:
+            infra = isinstance(done.error, Infra)
+            self._run.refusals.append(f"{'infrastructure: ' if infra else ''}{done.error}")
+            return charge(effect.bound, done.usage, done.seconds) if infra else ZERO
+        if effect.key in self._run.uses:
+            return ZERO
+        self._run.uses[effect.key] = self._use(effect, done.usage, done.seconds, since)
+        return charge(effect.bound, done.usage, done.seconds)
+
+    def _use(self, effect: Effect[Any], usage: Usage, seconds: float, since: float) -> Use:
+        inputs = (self._run.uses[key].finish for key in effect.inputs if key in self._run.uses)
+        return Use(effect.kind, usage, seconds, max([since, *inputs]) + seconds)
+
+    def _lane(self, effect: Effect[Rollout], drawn: Drawn) -> Amount:
+        """Note a lane of a race; return what it adds to the strategy's account, once."""
+        if effect.key in self._run.uses:
+            return ZERO
+        self._run.uses[effect.key] = self._use(effect, drawn.usage, drawn.seconds, self._clock)
+        return charge(effect.bound, drawn.usage, drawn.seconds)
+
+
+def display_orders(group: Sequence[str], votes: int) -> list[tuple[tuple[str, ...], int]]:
+    """Return the display orders of a group with the number of votes that each gets.
+
+    The orders are the rotations of the sorted keys, and vote v goes to order v mod G.  So every candidate
+    stands first equally often (within one where G does not divide the votes), the first votes are the same
+    for every number of votes, and the order in which the group was named does not matter.
+    """
+    base, size = sorted(group), len(group)
+    if size < 2:
+        return []
+    orders = [tuple(base[i:] + base[:i]) for i in range(size)]
+    counts = [(votes + size - 1 - i) // size for i in range(size)]
+    return [(order, n) for order, n in zip(orders, counts, strict=True) if n]
+
+
+def _interleaved(answers: Sequence[Sequence[Done[Verdict]]]) -> tuple[Verdict, ...]:
+    """Return the verdicts that were had, first those of occurrence 0 in every order, and so on."""
+    longest = max((len(answer) for answer in answers), default=0)
+    rows = ([answer[i] for answer in answers if i < len(answer)] for i in range(longest))
+    return tuple(done.result for row in rows for done in row if done.result is not None)

@@ -1,0 +1,351 @@
+"""The run on disk: one SQLite file with a write-ahead log, one writer, compressed payloads.
+
+The schema is described in docs/reference/store.md; `SCHEMA` below is its source.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import sqlite3
+import time
+import zlib
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any, Generic, TypeVar
+
+import anyio
+import anyio.to_thread
+
+from tts.errors import StoreError
+from tts.records import COLUMNS, Ending, Record, decode, encode, encode_steps, read_row
+from tts.types import Effect, Status, Step, Task
+
+T = TypeVar("T")
+
+VERSION = 1
+"""The schema's version, kept in SQLite's `user_version`."""
+
+SCHEMA = """
+CREATE TABLE meta (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
+CREATE TABLE tasks (id TEXT PRIMARY KEY, digest TEXT NOT NULL, body BLOB NOT NULL) WITHOUT ROWID;
+CREATE TABLE records (
+  id INTEGER PRIMARY KEY,
+  key TEXT NOT NULL, kind TEXT NOT NULL, task_id TEXT NOT NULL, performer TEXT NOT NULL,
+  occurrence INTEGER NOT NULL, inputs TEXT NOT NULL, params TEXT NOT NULL,
+  status TEXT NOT NULL, result BLOB, error TEXT NOT NULL DEFAULT '', usage TEXT NOT NULL DEFAULT '{}',
+  seconds REAL NOT NULL DEFAULT 0, length REAL, n_steps INTEGER NOT NULL DEFAULT 0,
+  charge_usd REAL NOT NULL DEFAULT 0, charge_tokens REAL NOT NULL DEFAULT 0,
+  charge_seconds REAL NOT NULL DEFAULT 0, charge_rollouts REAL NOT NULL DEFAULT 0,
+  started_at REAL NOT NULL, ended_at REAL
+);
+CREATE UNIQUE INDEX results ON records (key) WHERE status IN ('finished', 'failed', 'limit');
+CREATE INDEX by_key ON records (key);
+CREATE INDEX by_task ON records (task_id, kind);
+CREATE INDEX in_flight ON records (status) WHERE status = 'started';
+CREATE TABLE trajectories (record INTEGER PRIMARY KEY REFERENCES records (id), steps BLOB NOT NULL);
+CREATE TABLE outcomes (
+  task_id TEXT NOT NULL, strategy TEXT NOT NULL, body BLOB NOT NULL, PRIMARY KEY (task_id, strategy)
+) WITHOUT ROWID;
+"""
+
+RESULT = "status IN ('finished', 'failed', 'limit')"
+
+
+@dataclass(slots=True, eq=False)
+class _Write(Generic[T]):
+    job: Callable[[sqlite3.Connection], T]
+    done: bool = False
+    result: list[T] = field(default_factory=list[T])
+    error: Exception | None = None
+
+
+class Store:
+    """A run's database. Open it with `Store.open` (the one writer) or `Store.read` (any number)."""
+
+    def __init__(self, path: Path, *, writable: bool, lock: int | None = None) -> None:
+        self.path = path
+        self._lock_file = lock
+        self._reader = _connect(path, writable=writable)
+        self._writer = _connect(path, writable=True) if writable else None
+        self._pending: list[_Write[Any]] = []
+        self._turn = anyio.Lock()
+
+    @classmethod
+    def open(cls, folder: Path) -> Store:
+        """Return the run in `folder` for writing; made when there is none.
+
+        Raises:
+            StoreError: it is open elsewhere, was written by a newer version, is no run, or cannot be locked.
+        """
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise StoreError(f"{folder} cannot be a run's folder: {error.strerror}") from None
+        lock = _locked(folder / "run.lock")
+        try:
+            path = folder / "run.db"
+            with closing(_connect(path, writable=True)) as connection:
+                _prepare(connection, path)
+            return cls(path, writable=True, lock=lock)
+        except BaseException:
+            os.close(lock)
+            raise
+
+    @classmethod
+    def read(cls, place: Path) -> Store:
+        """Return a run for reading, also while another process writes it. `place` is its folder or file.
+
+        Raises:
+            StoreError: there is no run, or a newer version wrote it.
+        """
+        path = place / "run.db" if place.is_dir() else place
+        if not path.is_file():
+            raise StoreError(
+                f"there is no run at {place}: expected a folder with run.db (made by `tts run -o`)"
+            )
+        store = cls(path, writable=False)
+        _check_version(store._reader, path)
+        return store
+
+    def close(self) -> None:
+        """Close the file and let others write."""
+        for connection in (self._reader, self._writer):
+            if connection is not None:
+                connection.close()
+        if self._lock_file is not None:
+            os.close(self._lock_file)
+            self._lock_file = None
+
+    async def write(self, job: Callable[[sqlite3.Connection], T]) -> T:
+        """Run `job` in a transaction and return its result once that is on disk.
+
+        Writers that come together share one commit: whoever gets the turn commits for all who wait.
+        """
+        entry = _Write(job)
+        self._pending.append(entry)
+        with anyio.CancelScope(shield=True):
+            async with self._turn:
+                if not entry.done:
+                    batch, self._pending = self._pending, []
+                    await anyio.to_thread.run_sync(self._commit, batch)
+        if entry.error is not None:
+            raise entry.error
+        return entry.result[0]
+
+    def _commit(self, batch: Sequence[_Write[Any]]) -> None:
+        assert self._writer is not None, "a store opened for reading cannot be written"
+        try:
+            with self._writer:
+                self._writer.execute("BEGIN IMMEDIATE")
+                for entry in batch:
+                    entry.result = [entry.job(self._writer)]
+        except Exception as error:  # noqa: BLE001 - handed to everyone whose write shared the commit
+            for entry in batch:
+                entry.error = error
+        for entry in batch:
+            entry.done = True
+
+    async def begin(self, effects: Sequence[Effect[Any]], charged: Sequence[tuple[float, ...]]) -> list[int]:
+        """Record that effects are being performed, charged at their bound until they end."""
+        rows = [
+            (
+                e.key,
+                e.kind,
+                e.task.id,
+                e.performer,
+                e.occurrence,
+                json.dumps(e.inputs),
+                json.dumps(dict(e.params)),
+            )
+            for e in effects
+        ]
+        return await self.write(lambda connection: _begin(connection, rows, charged))
+
+    async def end(self, endings: Sequence[Ending]) -> None:
+        """Record how they ended; on disk when this returns."""
+        await self.write(lambda connection: _end(connection, endings))
+
+    async def put(self, endings: Sequence[tuple[Effect[Any], Ending]]) -> None:
+        """Record effects that cost nothing, whose start is not worth a record of its own."""
+
+        def job(connection: sqlite3.Connection) -> None:
+            for effect, ending in endings:
+                row = (effect.key, effect.kind, effect.task.id, effect.performer, effect.occurrence)
+                inputs = (json.dumps(effect.inputs), json.dumps(dict(effect.params)))
+                (record,) = _begin(connection, [row + inputs], [(0.0,) * 4])
+                _end(connection, [replace(ending, record=record)])
+
+        await self.write(job)
+
+    def find(self, key: str) -> Record | None:
+        """Return the effect's result, or None where it has none yet."""
+        return self._one(f"SELECT {COLUMNS} FROM records WHERE key = ? AND {RESULT}", key)
+
+    def partial(self, key: str) -> Record | None:
+        """Return the longest cancelled carrying-out of an effect, or None."""
+        where = "key = ? AND status = 'cancelled' ORDER BY length DESC LIMIT 1"
+        return self._one(f"SELECT {COLUMNS} FROM records WHERE {where}", key)
+
+    def records(self, *, kind: str = "%", task_id: str | None = None) -> Iterator[Record]:
+        """Return all that ended, oldest first, read as they are asked for."""
+        where = "kind LIKE ? AND ended_at IS NOT NULL" + (" AND task_id = ?" if task_id is not None else "")
+        arguments = (kind,) if task_id is None else (kind, task_id)
+        rows = self._reader.execute(f"SELECT {COLUMNS} FROM records WHERE {where} ORDER BY id", arguments)
+        return (read_row(row) for row in rows)
+
+    def steps(self, key: str) -> tuple[Step, ...]:
+        """Return the trajectory of a rollout: of its result, else of its longest partial record."""
+        record = self.find(key) or self.partial(key)
+        if record is None:
+            return ()
+        row = self._reader.execute("SELECT steps FROM trajectories WHERE record = ?", (record.id,)).fetchone()
+        return decode(zlib.decompress(row[0]), tuple[Step, ...]) if row else ()
+
+    def charged(self) -> tuple[float, ...]:
+        """Return the run's bill so far: dollars, tokens, seconds, rollouts; each payment once."""
+        sums = ", ".join(f"TOTAL(charge_{name})" for name in ("usd", "tokens", "seconds", "rollouts"))
+        row: tuple[float, ...] = self._reader.execute(f"SELECT {sums} FROM records").fetchone()
+        return row
+
+    def counts(self) -> dict[tuple[str, str, Status], int]:
+        """Return how many carryings-out there are by kind, performer and status."""
+        rows = self._reader.execute(
+            "SELECT kind, performer, status, COUNT(*) FROM records GROUP BY kind, performer, status"
+        )
+        return {(kind, performer, status): n for kind, performer, status, n in rows}
+
+    async def recover(self) -> int:
+        """Mark what was in flight when the last writer died, charged at its bound; return how many."""
+        query = (
+            "UPDATE records SET status = 'infra', ended_at = ?, error = 'the run was killed'"
+            " WHERE status = 'started'"
+        )
+        return await self.write(lambda connection: connection.execute(query, (time.time(),)).rowcount)
+
+    async def save_task(self, task: Task) -> None:
+        """Store a task, replacing one of the same id."""
+        row = (task.id, task.digest, zlib.compress(encode(task)))
+        await self.write(lambda connection: _replace(connection, "tasks", row))
+
+    def tasks(self) -> Iterator[Task]:
+        """Return the tasks by id."""
+        for (body,) in self._reader.execute("SELECT body FROM tasks ORDER BY id"):
+            yield decode(zlib.decompress(body), Task)
+
+    async def save_outcome(self, task_id: str, strategy: str, body: object) -> None:
+        """Store what a strategy chose on a task."""
+        row = (task_id, strategy, zlib.compress(encode(body)))
+        await self.write(lambda connection: _replace(connection, "outcomes", row))
+
+    def outcomes(self, returns: type[T]) -> Iterator[T]:
+        """Return what every strategy chose, by task, then in the order in which strategies sort."""
+        for (body,) in self._reader.execute("SELECT body FROM outcomes ORDER BY task_id, strategy"):
+            yield decode(zlib.decompress(body), returns)
+
+    def meta(self, name: str) -> Any:
+        """Return a JSON value by name, None where there is none."""
+        row = self._reader.execute("SELECT value FROM meta WHERE name = ?", (name,)).fetchone()
+        return json.loads(row[0]) if row else None
+
+    async def save_meta(self, name: str, value: object) -> None:
+        """Store a JSON value by name."""
+        await self.write(lambda connection: _replace(connection, "meta", (name, json.dumps(value))))
+
+    def _one(self, query: str, key: str) -> Record | None:
+        row = self._reader.execute(query, (key,)).fetchone()
+        return read_row(row) if row else None
+
+
+def _connect(path: Path, *, writable: bool) -> sqlite3.Connection:
+    mode = "rwc" if writable else "ro"
+    connection = sqlite3.connect(
+        f"{path.absolute().as_uri()}?mode={mode}",
+        uri=True,
+        timeout=30,
+        check_same_thread=False,
+        isolation_level=None,
+    )
+    connection.execute("PRAGMA synchronous = FULL")
+    return connection
+
+
+def _locked(path: Path) -> int:
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(descriptor)
+        raise StoreError(
+            f"{path.parent} is open in another process: wait for it, stop it, or choose another -o"
+        ) from None
+    except OSError:
+        os.close(descriptor)
+        raise StoreError(
+            f"{path.parent} is on a file system without locks: choose an -o on a local disk"
+        ) from None
+    return descriptor
+
+
+def _prepare(connection: sqlite3.Connection, path: Path) -> None:
+    try:
+        mode = connection.execute("PRAGMA journal_mode = WAL").fetchone()[0]
+        _check_version(connection, path)
+        if connection.execute("PRAGMA user_version").fetchone()[0] == 0:
+            connection.executescript(f"BEGIN IMMEDIATE; {SCHEMA} PRAGMA user_version = {VERSION}; COMMIT;")
+    except sqlite3.DatabaseError as error:
+        raise StoreError(f"{path} is not a run of tts: {error}") from None
+    if mode != "wal":
+        raise StoreError(
+            f"{path.parent} is on a file system without shared memory: choose an -o on a local disk"
+        )
+
+
+def _check_version(connection: sqlite3.Connection, path: Path) -> None:
+    try:
+        version = connection.execute("PRAGMA user_version").fetchone()[0]
+    except sqlite3.DatabaseError as error:
+        raise StoreError(f"{path} is not a run of tts: {error}") from None
+    if version > VERSION:
+        raise StoreError(
+            f"{path} was written by a newer tts (schema {version}, this reads {VERSION}): upgrade tts-scaling"
+        )
+
+
+def _begin(
+    connection: sqlite3.Connection, rows: Sequence[tuple[object, ...]], charged: Sequence[tuple[float, ...]]
+) -> list[int]:
+    query = (
+        "INSERT INTO records (key, kind, task_id, performer, occurrence, inputs, params, status, charge_usd,"
+        " charge_tokens, charge_seconds, charge_rollouts, started_at)"
+        " VALUES (?, ?, ?, ?, ?, ?, ?, 'started', ?, ?, ?, ?, ?) RETURNING id"
+    )
+    now = time.time()
+    return [
+        connection.execute(query, (*row, *amounts, now)).fetchone()[0]
+        for row, amounts in zip(rows, charged, strict=True)
+    ]
+
+
+def _end(connection: sqlite3.Connection, endings: Sequence[Ending]) -> None:
+    query = (
+        "UPDATE records SET status = ?, result = ?, error = ?, usage = ?, seconds = ?, length = ?,"
+        " n_steps = ?, charge_usd = ?, charge_tokens = ?, charge_seconds = ?, charge_rollouts = ?,"
+        " ended_at = ? WHERE id = ?"
+    )
+    for e in endings:
+        result = None if e.result is None else zlib.compress(e.result)
+        usage = json.dumps({name: x for name, x in asdict(e.usage).items() if x})
+        head = (e.status, result, e.error, usage, e.seconds, e.length, len(e.steps))
+        connection.execute(query, (*head, *e.charged, time.time(), e.record))
+        if e.steps:
+            body = zlib.compress(encode_steps(e.steps))
+            connection.execute("INSERT OR REPLACE INTO trajectories VALUES (?, ?)", (e.record, body))
+
+
+def _replace(connection: sqlite3.Connection, table: str, row: tuple[object, ...]) -> None:
+    marks = ", ".join("?" * len(row))
+    connection.execute(f"INSERT OR REPLACE INTO {table} VALUES ({marks})", row)

@@ -1,0 +1,79 @@
+"""What a strategy did on a task: the cost it would have had alone, and the trace of its stages."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from tts.types import Usage
+
+
+@dataclass(frozen=True, slots=True)
+class Use:
+    """An effect that a strategy used. `finish` is its end on the strategy's own clock, in seconds.
+
+    That clock knows no queue: an effect starts when its inputs, its stage and the verdicts that led to it
+    are there, so the latest finish is the critical path with machines enough.
+    """
+
+    kind: str
+    usage: Usage
+    seconds: float
+    finish: float
+
+
+@dataclass(frozen=True, slots=True)
+class Spending:
+    """What a strategy would have cost alone: `seconds` summed, `critical_seconds` on the longest path."""
+
+    rollouts: int = 0
+    summaries: int = 0
+    verdicts: int = 0
+    usage: Usage = Usage()
+    seconds: float = 0.0
+    critical_seconds: float = 0.0
+
+    @classmethod
+    def of(cls, uses: Iterable[Use]) -> Spending:
+        """Return the cost of the effects used, each counted once."""
+        listed = list(uses)
+        kinds = [use.kind for use in listed]
+        return cls(
+            rollouts=kinds.count("rollout"),
+            summaries=kinds.count("summary"),
+            verdicts=kinds.count("verdict"),
+            usage=sum((use.usage for use in listed), Usage()),
+            seconds=sum(use.seconds for use in listed),
+            critical_seconds=max((use.finish for use in listed), default=0.0),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Match:
+    """One comparison: who met, and the votes for each, in the same order."""
+
+    group: tuple[str, ...]
+    votes: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class StageTrace:
+    """One stage: the pool it got, the comparisons it asked for, in their order, and the pool it gave."""
+
+    label: str
+    given: tuple[str, ...] = ()
+    matches: tuple[Match, ...] = ()
+    returned: tuple[str, ...] = ()
+
+
+@dataclass(slots=True, eq=False)
+class OpenTrace:
+    """A stage's trace while it runs."""
+
+    label: str
+    given: tuple[str, ...] = ()
+    matches: list[Match] = field(default_factory=list[Match])
+
+    def close(self, returned: tuple[str, ...]) -> StageTrace:
+        """Return the finished trace."""
+        return StageTrace(self.label, self.given, tuple(self.matches), returned)
