@@ -1,0 +1,1 @@
+"""The strategies: one file is one method with one cited source."""

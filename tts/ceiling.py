@@ -1,0 +1,79 @@
+"""The most that a run can cost, found by running its strategies with every rollout different and every vote tied."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tts.budget import amount, plus
+from tts.experiment import choose
+from tts.ledger import Ledger
+from tts.protocols import Work
+from tts.registry import Strategy
+from tts.scope import Cast, StrategyRun
+from tts.store import Store
+from tts.types import Budget, Effect, Rollout, Summary, Task, Verdict
+
+
+@dataclass(frozen=True, slots=True)
+class Ceiling:
+    """Counts of effects and the sum of their bounds; a part of `cost` is None where a bound is unknown."""
+
+    rollouts: int
+    summaries: int
+    verdicts: int
+    cost: Budget
+
+
+class Costliest:
+    """An executor that does nothing and returns what costs most downstream; it counts what is asked."""
+
+    def __init__(self) -> None:
+        self.asked: list[Effect[Any]] = []
+
+    async def perform(self, effects: Sequence[Effect[Any]], work: Work) -> Sequence[Any]:
+        """Return distinct rollouts, empty summaries, and votes for whoever stands first, which tie."""
+        self.asked += effects
+        return [_result(effect, work) for effect in effects]
+
+
+def _result(effect: Effect[Any], work: Work) -> Rollout | Summary | Verdict:
+    if effect.kind == "rollout":
+        return Rollout(effect.key, effect.task.id, effect.occurrence, answer=effect.key)
+    if effect.kind == "summary":
+        return Summary(effect.key, effect.inputs[0])
+    shown = tuple(work.load(key, Summary).rollout for key in effect.inputs)
+    return Verdict(shown, preferred=shown[0])
+
+
+async def ceiling(tasks: Sequence[Task], strategies: Sequence[Strategy], cast: Cast) -> Ceiling:
+    """Return the most that the strategies can cost on the tasks, what they share counted once.
+
+    One task is played through and multiplied, since what a strategy asks for at most does not depend on the
+    task.
+    """
+    executor = Costliest()
+    with tempfile.TemporaryDirectory() as folder:
+        store = Store.open(Path(folder))
+        try:
+            async with Ledger(store, executor) as ledger:
+                for strategy in strategies:
+                    await choose(StrategyRun(tasks[0], ledger, cast), strategy)
+        finally:
+            store.close()
+    total = (0.0,) * 4
+    for effect in executor.asked:
+        total = plus(total, amount(effect.bound))
+    kinds = [effect.kind for effect in executor.asked]
+    counts = (kinds.count(kind) * len(tasks) for kind in ("rollout", "summary", "verdict"))
+    return Ceiling(*counts, cost=_budget(tuple(x * len(tasks) for x in total)))
+
+
+def _budget(total: Sequence[float]) -> Budget:
+    usd, tokens, seconds, rollouts = (None if x == float("inf") else x for x in total)
+    return Budget(
+        usd, None if tokens is None else int(tokens), seconds, None if rollouts is None else int(rollouts)
+    )

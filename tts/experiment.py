@@ -1,0 +1,292 @@
+"""Tasks times strategies makes a run: choose on every task, then, and only then, grade."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import astuple, dataclass, field, fields, replace
+from pathlib import Path
+from typing import cast
+
+import anyio
+
+import tts
+from tts.agents.function import AgentFunction, as_agent
+from tts.errors import UsageError
+from tts.events import Chosen, Events, Listener, Noticed, TaskEnded
+from tts.executors.local import local
+from tts.ledger import SLOTS, Ledger
+from tts.pipeline import Pipeline
+from tts.protocols import Agent, Grader, Judge, Stage, Summarizer, Workspaces, bound_of
+from tts.registry import Strategy, estimator, resolve
+from tts.run import Choice, Config, Run, read_config, save_config
+from tts.scope import Cast, Role, StrategyRun, role
+from tts.store import Store
+from tts.types import FREE, Budget, Effect, Grade, Pool, Rollout, Task
+
+FLAGS = {"usd": "--rollout-usd", "tokens": "--rollout-tokens", "seconds": "--rollout-seconds"}
+"""The flags that give an agent's bound on a dimension."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Experiment:
+    """Several strategies on several tasks, sharing what they have in common.
+
+    `strategies` are texts, pipelines or stages; names such as `pass@8` among them are estimators over the
+    graded rollouts. `budget` limits the whole run, `task_budget` each strategy on each task. `grade` says
+    which rollouts are graded after all strategies have chosen on a task: the winners, all, or none.
+    `workers` rollouts run at once, on at most `window` tasks.
+    """
+
+    tasks: Sequence[Task]
+    strategies: Sequence[str | Stage]
+    agent: Agent | AgentFunction
+    summarizer: Summarizer | None = None
+    judge: Judge | None = None
+    grader: Grader | None = None
+    workspaces: Workspaces | None = None
+    seed: int = 0
+    budget: Budget = Budget()
+    task_budget: Budget = Budget()
+    workers: int = 4
+    window: int = 8
+    grade: str = "all"
+    listeners: Sequence[Listener] = field(default_factory=list[Listener])
+
+    def planned(self) -> tuple[list[Strategy], list[str]]:
+        """Return the strategies and the names of the estimators.
+
+        Raises:
+            UsageError: one cannot be read, a name comes twice, or a role that a stage needs is not played.
+        """
+        estimators = [s for s in self.strategies if isinstance(s, str) and estimator(s) is not None]
+        texts = [s for s in estimators if not _is_strategy(s)]
+        strategies = [strategy_of(s) for s in self.strategies if s not in texts]
+        names = [s.name for s in strategies]
+        if len(set(names)) < len(names):
+            raise UsageError(f"a strategy is named twice: {', '.join(names)}; name each once")
+        for strategy in strategies:
+            self._check_roles(strategy)
+        return strategies, texts
+
+    @property
+    def cast(self) -> Cast:
+        """Who plays which role."""
+        return Cast(role(as_agent(self.agent)), role(self.summarizer), role(self.judge))
+
+    def check(self) -> None:
+        """Find what is wrong before anything is paid.
+
+        Raises:
+            UsageError: no tasks, an id that comes twice, a strategy that cannot run, or a limit that an
+                unknown bound could overshoot.
+        """
+        ids = [task.id for task in self.tasks]
+        if not ids:
+            raise UsageError("there are no tasks to run")
+        if len(set(ids)) < len(ids):
+            raise UsageError(
+                f"the task {next(i for i in ids if ids.count(i) > 1)!r} comes twice; ids must differ"
+            )
+        if self.grade not in ("winners", "all", "none"):
+            raise UsageError(f"grade is 'winners', 'all' or 'none', not {self.grade!r}")
+        if self.workers < 1 or self.window < 1:
+            raise UsageError(f"workers and window are 1 or more, not {self.workers} and {self.window}")
+        self.planned()
+        check_bounds(self.cast, (self.budget, self.task_budget))
+
+    async def run(self, folder: str | Path) -> Run:
+        """Run what is missing in `folder` and return the run, opened for reading.
+
+        Raises:
+            UsageError: as `check`; also where the folder's run cannot be opened.
+        """
+        self.check()
+        store = Store.open(Path(folder))
+        try:
+            await self.run_in(store)
+        finally:
+            store.close()
+        return Run.open(folder)
+
+    async def run_in(self, store: Store, *, interrupt: anyio.Event | None = None) -> None:
+        """Run what is missing in an open store. The event `interrupt` stops it gently."""
+        strategies, estimators = self.planned()
+        events = Events(*self.listeners)
+        await self._save_config(store, strategies, estimators, events)
+        executor = local(
+            as_agent(self.agent),
+            summarizer=self.summarizer,
+            judge=self.judge,
+            grader=self.grader,
+            workspaces=self.workspaces,
+        )
+        slots = {**SLOTS, "rollout": self.workers, "grade": self.workers}
+        async with (
+            Ledger(store, executor, limit=self.budget, slots=slots, events=events) as ledger,
+            anyio.create_task_group() as group,
+        ):
+            if interrupt is not None:
+                group.start_soon(_interrupted, interrupt, ledger)
+            await self._all_tasks(ledger, strategies)
+            group.cancel_scope.cancel()
+
+    async def _all_tasks(self, ledger: Ledger, strategies: Sequence[Strategy]) -> None:
+        window = anyio.CapacityLimiter(self.window)
+
+        async def one(task: Task) -> None:
+            try:
+                await self._task(task, strategies, ledger)
+            finally:
+                window.release_on_behalf_of(task.id)
+
+        async with anyio.create_task_group() as group:
+            for task in self.tasks:
+                await window.acquire_on_behalf_of(task.id)
+                group.start_soon(one, task)
+
+    async def _task(self, task: Task, strategies: Sequence[Strategy], ledger: Ledger) -> None:
+        await ledger.store.save_task(task)
+        choices: dict[str, Choice] = {}
+
+        async def choose(strategy: Strategy) -> None:
+            choices[strategy.name] = await self._choose(task, strategy, ledger)
+
+        async with anyio.create_task_group() as group:
+            for strategy in strategies:
+                group.start_soon(choose, strategy)
+        await self._grade(task, list(choices.values()), ledger)
+        ledger.events.emit(TaskEnded(task.id))
+
+    async def _choose(self, task: Task, strategy: Strategy, ledger: Ledger) -> Choice:
+        work = StrategyRun(task, ledger, self.cast, self.seed, self.task_budget)
+        choice = await choose(work, strategy)
+        await ledger.store.save_outcome(task.id, strategy.name, choice)
+        ledger.events.emit(Chosen(task.id, strategy.name, choice.incomplete, choice.error))
+        return choice
+
+    async def _grade(self, task: Task, choices: Sequence[Choice], ledger: Ledger) -> None:
+        """Grade each distinct output once. Nothing here flows back into a strategy."""
+        if self.grader is None or self.grade == "none":
+            return
+        keys = (key for c in choices for key in (c.used if self.grade == "all" else (c.winner,)) if key)
+        first: dict[str, str] = {}
+        for key in sorted(set(keys)):
+            record = ledger.store.find(key)
+            output = record.read(Rollout).output if record else None
+            if output:
+                first.setdefault(output, key)
+        bound = bound_of(self.grader)
+        bound = FREE if bound == Budget() else bound
+        async with anyio.create_task_group() as group:
+            for key in first.values():
+                effect = Effect(
+                    "grade", task, Grade, self.grader.fingerprint, (key,), seed=self.seed, bound=bound
+                )
+                group.start_soon(ledger.do, [effect])
+
+    async def _save_config(
+        self, store: Store, strategies: Sequence[Strategy], estimators: Sequence[str], events: Events
+    ) -> None:
+        before = read_config(store)
+        performers = self._performers()
+        for name, fingerprint in performers.items():
+            if before.performers.get(name, fingerprint) != fingerprint:
+                events.emit(
+                    Noticed(f"the {name} has changed: what the earlier one did stays, and is not used here")
+                )
+        names = tuple(dict.fromkeys([*before.strategies, *(s.name for s in strategies)]))
+        asked = tuple(dict.fromkeys([*before.estimators, *estimators]))
+        await save_config(store, Config(names, asked, self.seed, performers, tts.__version__))
+
+    def _performers(self) -> dict[str, str]:
+        people = {
+            "agent": as_agent(self.agent),
+            "summarizer": self.summarizer,
+            "judge": self.judge,
+            "grader": self.grader,
+        }
+        return {name: person.fingerprint for name, person in people.items() if person is not None}
+
+    def _check_roles(self, strategy: Strategy) -> None:
+        for name in sorted(needs(strategy.run)):
+            if getattr(self.cast, name) is None:
+                raise UsageError(f"the strategy {strategy.name!r} needs a {name}, and none was given")
+
+
+async def choose(work: StrategyRun, strategy: Strategy, pool: Pool = Pool()) -> Choice:
+    """Run a strategy on a task and return its choice; a stage that raises becomes the choice's error."""
+    error = ""
+    try:
+        pool = await strategy.run(pool, work.scope())
+    except Exception as raised:  # noqa: BLE001 - one strategy's error must not harm the others
+        error = "; ".join(_reasons(raised))
+        pool = replace(pool, incomplete=True)
+    winner = pool.winner
+    return Choice(
+        task_id=work.task.id,
+        strategy=strategy.name,
+        text=strategy.text,
+        pool=pool.keys,
+        winner=winner.key if winner else "",
+        incomplete=pool.incomplete or bool(work.refusals),
+        refusals=tuple(dict.fromkeys(work.refusals)),
+        error=error,
+        spending=work.spending,
+        stages=work.trace(pool),
+        used=tuple(key for key, use in work.uses.items() if use.kind == "rollout"),
+    )
+
+
+def strategy_of(given: str | Stage) -> Strategy:
+    """Return the strategy of a text, a pipeline or a single stage."""
+    if isinstance(given, str):
+        return resolve(given)
+    pipeline = given if isinstance(given, Pipeline) else Pipeline(given)
+    return Strategy(pipeline.name, pipeline)
+
+
+def needs(stage: Stage) -> set[str]:
+    """Return the roles that a stage names in its attribute `needs`; a pipeline those of its stages."""
+    if isinstance(stage, Pipeline):
+        return {name for inner in stage.stages for name in needs(inner)}
+    return set(getattr(stage, "needs", ()))
+
+
+def check_bounds(cast: Cast, limits: Iterable[Budget]) -> None:
+    """Check that nothing with an unknown bound could overshoot a limit.
+
+    Raises:
+        UsageError: a role's bound is unknown on a limited dimension; says which flag gives it.
+    """
+    roles: Mapping[str, Role | None] = {
+        name: getattr(cast, name) for name in ("agent", "summarizer", "judge")
+    }
+    for limit in limits:
+        for dimension, value in zip((f.name for f in fields(limit)), astuple(limit), strict=True):
+            for name, player in roles.items():
+                unknown = player is not None and getattr(player.bound, dimension) is None
+                if value is not None and dimension in FLAGS and unknown:
+                    raise UsageError(
+                        f"a limit on {dimension} needs the most that one call of the {name} can cost, "
+                        f"which is unknown: give {FLAGS[dimension]} (or a `bound` in Python)"
+                    )
+
+
+def _is_strategy(text: str) -> bool:
+    try:
+        resolve(text)
+    except UsageError:
+        return False
+    return True
+
+
+def _reasons(error: BaseException) -> list[str]:
+    if isinstance(error, BaseExceptionGroup):
+        inner = cast(tuple[BaseException, ...], error.exceptions)  # pyright: ignore[reportUnknownMemberType]
+        return [reason for one in inner for reason in _reasons(one)]
+    return [f"{type(error).__name__}: {error}"]
+
+
+async def _interrupted(interrupt: anyio.Event, ledger: Ledger) -> None:
+    await interrupt.wait()
+    ledger.stop("the run was interrupted")
