@@ -11,7 +11,6 @@ if TYPE_CHECKING:
     from tts.errors import Infra, LimitReached, Refused, StrategyError, TtsError, UsageError
     from tts.experiment import Experiment
     from tts.pipeline import Pipeline
-    from tts.replay import replay
     from tts.types import Budget, Pool, Rollout, Step, Summary, Task, Usage, Verdict
 
 __version__ = "0.1.0"
@@ -22,7 +21,6 @@ _HOMES = {
     "tts.errors": ("Infra", "LimitReached", "Refused", "StrategyError", "TtsError", "UsageError"),
     "tts.experiment": ("Experiment",),
     "tts.pipeline": ("Pipeline",),
-    "tts.replay": ("replay",),
     "tts.types": ("Budget", "Pool", "Rollout", "Step", "Summary", "Task", "Usage", "Verdict"),
 }
 _HOME_OF = {name: module for module, names in _HOMES.items() for name in names}
@@ -46,7 +44,6 @@ __all__ = [
     "UsageError",
     "Verdict",
     "agent",
-    "replay",
     "select",
     "solve",
     "solve_sync",

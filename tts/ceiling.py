@@ -1,4 +1,4 @@
-"""The most that a run can cost, found by running its strategies with every rollout different and every vote tied."""
+"""The most that a run can cost: its strategies played with every rollout different and every vote tied."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tts.budget import amount, plus
+from tts.budget import ZERO, amount, plus
 from tts.experiment import choose
 from tts.ledger import Ledger
 from tts.protocols import Work
@@ -64,12 +64,12 @@ async def ceiling(tasks: Sequence[Task], strategies: Sequence[Strategy], cast: C
                     await choose(StrategyRun(tasks[0], ledger, cast), strategy)
         finally:
             store.close()
-    total = (0.0,) * 4
+    total = ZERO
     for effect in executor.asked:
         total = plus(total, amount(effect.bound))
     kinds = [effect.kind for effect in executor.asked]
-    counts = (kinds.count(kind) * len(tasks) for kind in ("rollout", "summary", "verdict"))
-    return Ceiling(*counts, cost=_budget(tuple(x * len(tasks) for x in total)))
+    rollouts, summaries, verdicts = (kinds.count(k) * len(tasks) for k in ("rollout", "summary", "verdict"))
+    return Ceiling(rollouts, summaries, verdicts, _budget([x * len(tasks) for x in total]))
 
 
 def _budget(total: Sequence[float]) -> Budget:

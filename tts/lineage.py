@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import networkx as nx
 
@@ -21,14 +21,33 @@ def lineage(choice: Choice, rollouts: Mapping[str, Rollout]) -> Graph:
     `won` from a match to each rollout that led it, `prior` from a rollout to one that read its summary.
     """
     graph: Graph = nx.MultiDiGraph(task=choice.task_id, strategy=choice.strategy)
-    for key in choice.used:
-        rollout = rollouts.get(key)
-        if rollout is not None:
-            _add_rollout(graph, rollout, choice.winner)
+    given = choice.stages[0].given if choice.stages else ()
+    known = [rollouts[key] for key in (*given, *choice.used) if key in rollouts]
+    for rollout in sorted(known, key=lambda r: (r.iteration, r.index)):
+        _add_rollout(graph, rollout, choice.winner)
     for s, stage in enumerate(choice.stages):
         for m, match in enumerate(stage.matches):
             _add_match(graph, f"match-{s}-{m}", stage.label, dict(zip(match.group, match.votes, strict=True)))
     return graph
+
+
+def mermaid(graph: Graph) -> str:
+    """Return the graph as a Mermaid flow chart. Its labels hold only numbers and fixed words."""
+    names = {node: f"n{i}" for i, node in enumerate(graph.nodes)}
+    lines = ["flowchart LR"]
+    for node, data in graph.nodes(data=True):
+        lines.append(f"  {names[node]}{_label(data)}")
+    for start, end, data in graph.edges(data=True):
+        arrow = "==>" if data["kind"] == "won" else "-.->" if data["kind"] == "prior" else "-->"
+        lines.append(f"  {names[start]} {arrow} {names[end]}")
+    return "\n".join(lines)
+
+
+def _label(data: Mapping[str, Any]) -> str:
+    if data["kind"] == "match":
+        return "{{" + " : ".join(str(n) for n in data["votes"].values()) + "}}"
+    crown = ", winner" if data["winner"] else ""
+    return f'["attempt {data["iteration"]}.{data["index"]} ({data["status"]}{crown})"]'
 
 
 def _add_rollout(graph: Graph, rollout: Rollout, winner: str) -> None:
@@ -40,7 +59,7 @@ def _add_rollout(graph: Graph, rollout: Rollout, winner: str) -> None:
         status=rollout.status,
         winner=rollout.key == winner,
     )
-    for prior in rollout.priors:
+    for prior in (key for key in rollout.priors if key in graph):
         graph.add_edge(prior, rollout.key, kind="prior")
 
 

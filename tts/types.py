@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field, fields
-from typing import Any, Generic, Literal, TypeVar
+from typing import Any, ClassVar, Generic, Literal, TypeVar
 
 T = TypeVar("T")
 
@@ -185,6 +185,8 @@ class Command:
 class TestRun:
     """A recognized test command with captured counts; None means the output did not say."""
 
+    __test__: ClassVar[bool] = False  # pytest would take the name for a test class
+
     step: int
     command: str
     returncode: int
@@ -217,7 +219,7 @@ class Summary:
 
     The content follows arXiv 2604.16529 (METHODS: requirements, actions, changes, commands, errors,
     evidence, final state, verification). `covered` is the share of the trajectory that was read, 0 to 1.
-    `tests` come from captured output only; `claims` are what the agent said. `verified`, `attempted`
+    `tests` come from captured output only; `last_edit` is the last step known to change files, -1: none; `claims` are what the agent said. `verified`, `attempted`
     and `unverified` say which statements captured evidence confirms, contradicts or leaves open.
     """
 
@@ -230,6 +232,7 @@ class Summary:
     files_modified: tuple[str, ...] = ()
     changes: tuple[Change, ...] = ()
     commands: tuple[Command, ...] = ()
+    last_edit: int = -1
     tests: tuple[TestRun, ...] = ()
     errors: tuple[Problem, ...] = ()
     verified: tuple[str, ...] = ()
@@ -243,11 +246,14 @@ class Summary:
     error: str = ""
 
     def render(self) -> str:
-        """Return the text that a judge or a refined agent reads: one headed list per filled part."""
+        """Return the text that a judge or a refined agent reads: one headed list per filled part.
+
+        Every line below a heading starts with "- " or is indented, so no content can pass for a heading.
+        """
         return "\n\n".join(f"{head}\n{body}" for head, body in self._parts() if body)
 
     def _parts(self) -> Iterator[tuple[str, str]]:
-        yield "Status", f"{self.outcome}; this summary covers {self.covered:.0%} of the trajectory"
+        yield "Status", _listed([f"{self.outcome}; covers {self.covered:.0%} of the trajectory"])
         yield "Requirements", _listed(self.requirements)
         yield "Approach", _listed(self.approach)
         yield "Files examined", _listed(self.files_examined)
@@ -266,23 +272,23 @@ class Summary:
         yield "Attempted, contradicted by captured output", _listed(self.attempted)
         yield "Not verified", _listed(self.unverified)
         yield "Claims of the agent (unconfirmed)", _listed(self.claims)
-        yield "Final state", self.final_state
-        yield "This summary failed", self.error
+        yield "Final state", _listed([self.final_state] if self.final_state else [])
+        yield "This summary failed", _listed([self.error] if self.error else [])
 
 
-def _listed(lines: Sequence[str] | Iterator[str]) -> str:
-    return "\n".join(f"- {line}" for line in lines)
+def _listed(items: Iterable[str]) -> str:
+    return "\n".join("- " + "\n  ".join(item.splitlines()) for item in items)
 
 
 def _change_text(change: Change) -> str:
     place = f"{change.file} {change.function}".rstrip()
-    minus = "".join(f"\n    - {line}" for line in change.before.splitlines())
-    plus = "".join(f"\n    + {line}" for line in change.after.splitlines())
+    minus = "".join(f"\n  - {line}" for line in change.before.splitlines())
+    plus = "".join(f"\n  + {line}" for line in change.after.splitlines())
     return place + minus + plus
 
 
 def _command_text(command: Command) -> str:
-    tail = f"\n    {command.output}" if command.output else ""
+    tail = "".join(f"\n  {line}" for line in command.output.splitlines())
     return f"step {command.step}: `{command.command}` returned {command.returncode}{tail}"
 
 

@@ -12,7 +12,7 @@ agent reports no length.  Where fewer than m finish, the paper says nothing; tho
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import ClassVar, Literal
 
 from tts.errors import UsageError
 from tts.protocols import Lane, Lanes, Scope
@@ -26,6 +26,7 @@ class Race:
     k: int
     m: int = 1
     halt: Literal["length", "arrival"] = "length"
+    needs: ClassVar[frozenset[str]] = frozenset({"agent"})
 
     def __post_init__(self) -> None:
         if not 1 <= self.m <= self.k:

@@ -30,7 +30,7 @@ class Refine:
     priors: Literal["selected", "single", "random"] = "selected"
     k: int = 4
     final: Literal["new", "all"] = "new"
-    needs: ClassVar[frozenset[str]] = frozenset({"summarizer"})
+    needs: ClassVar[frozenset[str]] = frozenset({"agent", "summarizer"})
 
     def __post_init__(self) -> None:
         if self.n < 1 or self.k < 1:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import ClassVar
 
 from tts.errors import UsageError
 from tts.protocols import Scope
@@ -14,6 +15,7 @@ class Sample:
     """Adds the rollouts 0 to n - 1 to the pool, in that order; `n` is 1 or more."""
 
     n: int
+    needs: ClassVar[frozenset[str]] = frozenset({"agent"})
 
     def __post_init__(self) -> None:
         if self.n < 1:

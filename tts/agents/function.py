@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, TypeAlias, overload
 
 import anyio.to_thread
@@ -33,15 +34,20 @@ class FunctionAgent:
         """Return the function's text as a rollout, or the rollout it made."""
         n = len(inspect.signature(self.function).parameters)
         arguments: tuple[Any, ...] = (task, attempt)[: max(1, n)]
-        if inspect.iscoroutinefunction(self.function):
-            answer = await self.function(*arguments)
-        else:
-            answer = await anyio.to_thread.run_sync(self.function, *arguments, abandon_on_cancel=True)
+        answer = await call(self.function, *arguments)
         if isinstance(answer, Rollout):
             return answer
         if isinstance(answer, str):
             return Rollout(answer=answer)
         raise TypeError(f"an agent returns text or a Rollout, not {type(answer).__name__}")
+
+
+async def call(function: Callable[..., Any], *arguments: Any) -> Any:
+    """Return what a function returns; a synchronous one runs in a thread, which a cancelled wait abandons."""
+    if inspect.iscoroutinefunction(function):
+        return await function(*arguments)
+    returned = await anyio.to_thread.run_sync(partial(function, *arguments), abandon_on_cancel=True)
+    return await returned if inspect.isawaitable(returned) else returned
 
 
 @overload

@@ -38,7 +38,7 @@ class LocalExecutor:
 
 
 def local(
-    agent: Agent,
+    agent: Agent | None = None,
     *,
     summarizer: Summarizer | None = None,
     judge: Judge | None = None,
@@ -46,7 +46,9 @@ def local(
     workspaces: Workspaces | None = None,
 ) -> LocalExecutor:
     """Return the executor with the four built-in kinds, as far as there is somebody to perform them."""
-    runners: dict[str, Runner] = {"rollout": RolloutRunner(agent, workspaces)}
+    runners: dict[str, Runner] = {}
+    if agent is not None:
+        runners["rollout"] = RolloutRunner(agent, workspaces)
     if summarizer is not None:
         runners["summary"] = SummaryRunner(summarizer)
     if judge is not None:

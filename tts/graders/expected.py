@@ -1,0 +1,31 @@
+"""Grades an answer by whether it equals the expected one."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from tts.equivalence import Equivalence, equivalence
+from tts.types import Grade, Rollout, Task, digest
+
+
+@dataclass(frozen=True)
+class ExpectedAnswer:
+    """Resolved when the output equals `truths[task.id]` under `same`: a name, or a function of two texts."""
+
+    truths: Mapping[str, str]
+    same: str | Equivalence = "text"
+
+    @property
+    def fingerprint(self) -> str:
+        """Identity for keys: the equivalence and a hash of the truths."""
+        name = self.same if isinstance(self.same, str) else self.same.__qualname__
+        return f"expected:{name}#{digest(dict(self.truths))[:12]}"
+
+    async def grade(self, task: Task, rollout: Rollout) -> Grade:
+        """Return the grade; a task without an expected answer is a failed grade, not a wrong answer."""
+        if task.id not in self.truths:
+            return Grade(status="failed", detail=f"no expected answer for {task.id}")
+        same = equivalence(self.same) if isinstance(self.same, str) else self.same
+        right = rollout.output is not None and same(rollout.output, self.truths[task.id])
+        return Grade(resolved=right, score=float(right))

@@ -1,0 +1,1 @@
+"""Judges: which of some candidates is best."""

@@ -1,0 +1,267 @@
+"""Pure statistics: expectations over subsets, standard errors over tasks, tests; each with its source."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Hashable, Sequence
+from dataclasses import dataclass
+
+from tts.errors import UsageError
+
+_ZERO = 1e-12
+"""Standard errors of fractions below this are rounding noise."""
+
+
+@dataclass(frozen=True, slots=True)
+class RaceCost:
+    """What short-m@k is expected to take, in the unit of the lengths: `time` at once, `compute` in sum."""
+
+    time: float
+    compute: float
+
+
+@dataclass(frozen=True, slots=True)
+class Estimate:
+    """A mean over `n` tasks. `se` and `ci95` are None where a single task (or cluster) shows no spread."""
+
+    value: float
+    se: float | None
+    ci95: tuple[float, float] | None
+    n: int
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """A mean paired difference over `n` tasks; `p` is two-sided. None where there is one cluster only."""
+
+    value: float
+    se: float | None
+    ci95: tuple[float, float] | None
+    p: float | None
+    n: int
+
+
+def pass_at_k(n: int, c: int, k: int) -> float:
+    """Return the share of k-subsets of n samples, c of them right, that hold a right one.
+
+    1 - C(n-c, k) / C(n, k): Chen et al. 2021, arXiv 2107.03374.  In whole numbers, so nothing cancels.
+
+    Raises:
+        UsageError: k is not in 1..n, or c not in 0..n.
+    """
+    _check_counts(n, c, k)
+    return (math.comb(n, k) - math.comb(n - c, k)) / math.comb(n, k)
+
+
+def pass_hat_k(n: int, c: int, k: int) -> float:
+    """Return the share of k-subsets of n samples, c of them right, that are right throughout.
+
+    C(c, k) / C(n, k): Yao et al. 2024 (tau-bench), arXiv 2406.12045.
+
+    Raises:
+        UsageError: k is not in 1..n, or c not in 0..n.
+    """
+    _check_counts(n, c, k)
+    return math.comb(c, k) / math.comb(n, k)
+
+
+def best_at_k(values: Sequence[float], k: int) -> float:
+    """Return the expected value of the best-ranked sample of a random k-subset; `values` are best first.
+
+    sum over i = 1..n-k+1 of C(n-i, k-1) * x_i / C(n, k).  Valid where the ranking of two samples does not
+    depend on the rest of the pool.  Of 0/1 values sorted downwards it is pass@k.
+
+    Raises:
+        UsageError: k is not in 1..n.
+    """
+    n = len(values)
+    _check_subset(n, k)
+    weight, terms = k / n, list[float]()
+    for i, value in enumerate(values[: n - k + 1], start=1):
+        terms.append(weight * value)
+        weight *= (n - i - k + 1) / max(n - i, 1)
+    return math.fsum(terms)
+
+
+def short_m_weights(n: int, k: int, m: int) -> list[float]:
+    """Return, for each of n samples by growing length, the chance that it is the m-th shortest of k drawn.
+
+    w_i = C(i-1, m-1) * C(n-i, k-m) / C(n, k), i from 1: of the k drawn, m - 1 are shorter and k - m longer.
+
+    Raises:
+        UsageError: not 1 <= m <= k <= n.
+    """
+    _check_subset(n, k)
+    if not 1 <= m <= k:
+        raise UsageError(f"short-m@k needs 1 <= m <= k, not m={m} and k={k}")
+    whole = math.comb(n, k)
+    return [math.comb(i - 1, m - 1) * math.comb(n - i, k - m) / whole for i in range(1, n + 1)]
+
+
+def short_m_at_k_cost(lengths: Sequence[float], k: int, m: int) -> RaceCost:
+    """Return the exact expected time and compute of short-m@k (arXiv 2505.17813) over k-subsets.
+
+    With lengths ascending: E[time] = sum w_i L_i and
+    E[compute] = sum w_i [(m-1) mean(L_1..L_{i-1}) + (k-m+1) L_i], w_i as in `short_m_weights`.
+
+    Raises:
+        UsageError: not 1 <= m <= k <= the number of lengths.
+    """
+    weights = short_m_weights(len(lengths), k, m)
+    time, compute, below = list[float](), list[float](), 0.0
+    for i, (weight, length) in enumerate(zip(weights, sorted(lengths), strict=True)):
+        shorter = below / i if i else 0.0
+        time.append(weight * length)
+        compute.append(weight * ((m - 1) * shorter + (k - m + 1) * length))
+        below += length
+    return RaceCost(math.fsum(time), math.fsum(compute))
+
+
+def mean(values: Sequence[float], *, clusters: Sequence[Hashable] | None = None) -> Estimate:
+    """Return the mean, its standard error and Student-t 95 % interval; the unit is the task or its cluster.
+
+    SE = (1/n) sqrt(sum over clusters (sum of s_i - mean)^2) sqrt(C / (C-1)), C clusters, C - 1 degrees of
+    freedom (cluster-robust: Miller 2024, arXiv 2411.00640).  Without clusters each task is its own, and
+    this is sd / sqrt(n).
+
+    Raises:
+        UsageError: there are no values, one is not finite, or there are not as many clusters as values.
+    """
+    _check_values(values)
+    centre = math.fsum(values) / len(values)
+    sums = _cluster_sums([v - centre for v in values], clusters)
+    se = _standard_error(sums, len(values))
+    return Estimate(centre, se, _interval(centre, se, len(sums)), len(values))
+
+
+def paired_difference(
+    a: Sequence[float], b: Sequence[float], *, clusters: Sequence[Hashable] | None = None
+) -> Difference:
+    """Return the mean of a_i - b_i over tasks, with (clustered) SE, 95 % interval and two-sided t test.
+
+    SE as in `mean` on d_i = a_i - b_i; p from Student's t with C - 1 degrees of freedom.  Where every
+    difference is the same, t has no size: p is 1 when that difference is 0, and else that of the exact
+    sign-flip test, 2^(1-C).
+
+    Raises:
+        UsageError: the two differ in length, are empty, or hold a value that is not finite.
+    """
+    if len(a) != len(b):
+        raise UsageError(f"a paired difference needs as many values on both sides, not {len(a)} and {len(b)}")
+    d = mean([x - y for x, y in zip(a, b, strict=True)], clusters=clusters)
+    n_clusters = d.n if clusters is None else len(set(clusters))
+    return Difference(d.value, d.se, d.ci95, _t_test(d.value, d.se, n_clusters), d.n)
+
+
+def mcnemar(only_a: int, only_b: int) -> float:
+    """Return the exact two-sided p of McNemar's test, given the tasks that only a, and only b, got right.
+
+    The binomial test of one half on the discordant pairs (McNemar 1947); 1 when there are none.
+    """
+    from scipy.stats import binomtest
+
+    if min(only_a, only_b) < 0:
+        raise UsageError(f"McNemar's test needs counts of zero or more, not {only_a} and {only_b}")
+    n = only_a + only_b
+    return float(binomtest(only_a, n, 0.5).pvalue) if n else 1.0
+
+
+def holm(p_values: Sequence[float]) -> list[float]:
+    """Return the p values adjusted for their number, in the order given (Holm 1979, step-down)."""
+    adjusted, floor = [0.0] * len(p_values), 0.0
+    for rank, i in enumerate(sorted(range(len(p_values)), key=lambda i: p_values[i])):
+        floor = max(floor, min(1.0, (len(p_values) - rank) * p_values[i]))
+        adjusted[i] = floor
+    return adjusted
+
+
+def wilson(successes: int, n: int, *, confidence: float = 0.95) -> tuple[float, float]:
+    """Return the score interval of a single rate (Wilson 1927)."""
+    from scipy.stats import binomtest
+
+    if not 0 <= successes <= n or n < 1:
+        raise UsageError(f"a rate needs 0 <= successes <= n and n >= 1, not {successes} of {n}")
+    interval = binomtest(successes, n).proportion_ci(confidence, method="wilson")
+    return float(interval.low), float(interval.high)
+
+
+def recovered_share(selected: float, single: float, oracle: float) -> float | None:
+    """Return (selected - pass@1) / (pass@k - pass@1): the part of the oracle's gain that a selector keeps.
+
+    None where the oracle gains nothing.  Below 0 the selector is worse than chance.
+    """
+    gap = oracle - single
+    return None if abs(gap) < _ZERO else (selected - single) / gap
+
+
+def power_n(variance: float, delta: float, *, alpha: float = 0.05, power: float = 0.8) -> int:
+    """Return how many tasks a paired comparison needs to see a difference `delta`.
+
+    n = (z_{alpha/2} + z_{power})^2 var(d) / delta^2, rounded up, two at least; `variance` is that of the
+    per-task differences.
+
+    Raises:
+        UsageError: delta is 0, the variance negative, or alpha or power not in (0, 1).
+    """
+    from scipy.special import ndtri
+
+    if delta == 0 or variance < 0 or not (0 < alpha < 1 and 0 < power < 1):
+        raise UsageError("power needs delta other than 0, variance >= 0, and alpha and power between 0 and 1")
+    z = float(ndtri(1 - alpha / 2) + ndtri(power))
+    return max(2, math.ceil(z * z * variance / delta**2))
+
+
+def _check_subset(n: int, k: int) -> None:
+    if not 1 <= k <= n:
+        raise UsageError(f"a subset of {n} samples needs a size k between 1 and {n}, not k={k}")
+
+
+def _check_counts(n: int, c: int, k: int) -> None:
+    _check_subset(n, k)
+    if not 0 <= c <= n:
+        raise UsageError(f"of {n} samples between 0 and {n} can be right, not {c}")
+
+
+def _check_values(values: Sequence[float]) -> None:
+    if not values:
+        raise UsageError("a mean needs at least one value")
+    if not all(map(math.isfinite, values)):
+        raise UsageError("a mean needs finite values")
+
+
+def _cluster_sums(residuals: Sequence[float], clusters: Sequence[Hashable] | None) -> list[float]:
+    if clusters is None:
+        return list(residuals)
+    if len(clusters) != len(residuals):
+        raise UsageError(f"{len(residuals)} values need as many clusters, not {len(clusters)}")
+    members: dict[Hashable, list[float]] = {}
+    for cluster, residual in zip(clusters, residuals, strict=True):
+        members.setdefault(cluster, []).append(residual)
+    return [math.fsum(m) for m in members.values()]
+
+
+def _standard_error(sums: Sequence[float], n: int) -> float | None:
+    c = len(sums)
+    if c < 2:
+        return None
+    se = math.sqrt(math.fsum(s * s for s in sums) * c / (c - 1)) / n
+    return 0.0 if se < _ZERO else se
+
+
+def _interval(centre: float, se: float | None, n_clusters: int) -> tuple[float, float] | None:
+    if se is None:
+        return None
+    from scipy.special import stdtrit
+
+    reach = float(stdtrit(n_clusters - 1, 0.975)) * se
+    return centre - reach, centre + reach
+
+
+def _t_test(difference: float, se: float | None, n_clusters: int) -> float | None:
+    if se is None:
+        return None
+    if se == 0.0:
+        return 1.0 if abs(difference) < _ZERO else 2.0 ** (1 - n_clusters)
+    from scipy.special import stdtr
+
+    return float(2 * stdtr(n_clusters - 1, -abs(difference) / se))

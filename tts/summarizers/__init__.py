@@ -1,0 +1,1 @@
+"""Summarizers: a trajectory in brief, captured evidence apart from claims."""
