@@ -1,0 +1,53 @@
+"""`tts report`: the comparison of a run, for the terminal, as Markdown or as JSON."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from tts.cli.options import RunPlace
+
+EXAMPLES = """\b
+Examples:
+  tts report runs/demo
+  tts report runs/demo --format markdown -o demo.md
+  tts report runs/demo --group package   errors clustered by a key of the tasks' metadata
+"""
+
+
+class Format(StrEnum):
+    """How a report is written."""
+
+    terminal = "terminal"
+    markdown = "markdown"
+    json = "json"
+
+
+def report(
+    place: RunPlace,
+    how: Annotated[Format, typer.Option("--format", "-f", help="How it is written.")] = Format.terminal,
+    group: Annotated[
+        str, typer.Option(metavar="KEY", help="Cluster the errors by this key of the tasks' metadata.")
+    ] = "",
+    output: Annotated[
+        Path | None, typer.Option("-o", "--output", metavar="FILE", help="Write to a file instead of stdout.")
+    ] = None,
+) -> None:
+    """Compare the strategies of a run.
+
+    Shows accuracy with its error, paired differences, the cost of each strategy alone, and the bill.
+    """
+    from tts.cli.console import written
+    from tts.report.facts import report_of_run
+    from tts.run import Run
+
+    with Run.open(place) as run:
+        found = report_of_run(run, group=group)
+    told = written(found, how.value, plain=output is not None)
+    if output is None:
+        print(told, end="")
+    else:
+        output.write_text(told, encoding="utf-8")

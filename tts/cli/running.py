@@ -1,0 +1,106 @@
+"""Makes an experiment of a request to run, and runs it."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from shlex import quote
+
+import anyio
+import typer
+
+from tts.cli.console import as_json as json_text
+from tts.cli.console import say
+from tts.cli.people import agent_of, grader_of, judge_of, summarizer_of
+from tts.cli.play import Played, can_cost, ceiling_json, ceiling_line, ended_line, most, play, resume_line
+from tts.cli.results import finish
+from tts.cli.tasks import TaskFile, read_tasks
+from tts.errors import UsageError
+from tts.experiment import Experiment
+from tts.graders import ExpectedAnswer
+from tts.protocols import Grader
+from tts.types import Budget
+from tts.workspaces.git import GitWorkspaces
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Request:
+    """What the command line asked for; `bound` is the most that one attempt can take."""
+
+    tasks: Path
+    strategies: tuple[str, ...]
+    place: Path
+    agent: str
+    judge: str
+    summarizer: str
+    grader: str
+    same: str
+    grade: str
+    budget: Budget
+    task_budget: Budget
+    bound: Budget
+    seed: int
+    workers: int
+
+
+def experiment_of(request: Request) -> Experiment:
+    """Return the experiment.
+
+    Raises:
+        UsageError: a file, a name or a strategy that is not there or cannot be read.
+    """
+    file = read_tasks(request.tasks)
+    return Experiment(
+        tasks=file.tasks,
+        strategies=request.strategies,
+        agent=agent_of(request.agent, request.bound),
+        judge=judge_of(request.judge),
+        summarizer=summarizer_of(request.summarizer),
+        grader=_grader(request, file),
+        workspaces=GitWorkspaces() if any(task.repo for task in file.tasks) else None,
+        seed=request.seed,
+        budget=request.budget,
+        task_budget=request.task_budget,
+        workers=request.workers,
+        grade=request.grade,
+    )
+
+
+def dry(request: Request, *, as_json: bool) -> None:
+    """Print the most that the request can cost."""
+    found = anyio.run(most, experiment_of(request))
+    if as_json:
+        sys.stdout.write(json_text(ceiling_json(found, request.budget)))
+    else:
+        print(ceiling_line(found, request.budget))
+
+
+def execute(request: Request, *, grace_seconds: float, as_json: bool) -> None:
+    """Run the request and print the comparison."""
+    experiment = experiment_of(request)
+
+    async def session() -> Played:
+        found = await most(experiment)
+        if can_cost(experiment):
+            say(ceiling_line(found, request.budget))
+        return await play(experiment, request.place, grace_seconds=grace_seconds, n_rollouts=found.rollouts)
+
+    played = anyio.run(session)
+    if played.interrupted:
+        say(resume_line())
+        raise typer.Exit(130)
+    place = quote(str(request.place))
+    hints = [f"tts show {place}", f"tts report {place} --format markdown"]
+    finish(request.place, ended_line(played, request.place), hints, as_json=as_json)
+
+
+def _grader(request: Request, file: TaskFile) -> Grader | None:
+    if request.grader:
+        return grader_of(request.grader)
+    missing = [task.id for task in file.tasks if task.id not in file.truths]
+    if file.truths and missing and request.grade != "none":
+        raise UsageError(
+            f"the task {missing[0]!r} has no expected answer and others have: give all, or --grade none"
+        )
+    return ExpectedAnswer(file.truths, request.same) if file.truths else None

@@ -1,0 +1,192 @@
+"""Gathers from a run, or from a replay's comparison, what the reports say of it."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from tts.comparison import Comparison, Paired, Result
+from tts.errors import UsageError
+from tts.run import Choice, Run, cost_of
+from tts.samples import mean_cost
+
+STATUSES = ("finished", "failed", "limit", "cancelled", "infra", "started")
+"""How a rollout can stand, in the order of reports; `started` is under way or was killed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Extra:
+    """What is told of a strategy beside its accuracy: means per task, and counts over `n_tasks` choices.
+
+    `n_resolved` of `n_graded` winners pass in full. `reasons` say why choices are incomplete, the most
+    frequent first; `errors` are those of stages that raised.
+    """
+
+    n_tasks: int
+    rollouts: float | None
+    summaries: float | None
+    verdicts: float | None
+    n_incomplete: int
+    n_resolved: int
+    n_graded: int
+    reasons: tuple[str, ...] = ()
+    errors: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Bill:
+    """What the run paid, each payment once: dollars, tokens, seconds of effects; rollouts by status."""
+
+    rollouts: Mapping[str, int]
+    summaries: int
+    verdicts: int
+    grades: int
+    usd: float
+    tokens: int
+    seconds: float
+
+    @property
+    def n_rollouts(self) -> int:
+        """All rollouts that were started, the cancelled ones too."""
+        return sum(self.rollouts.values())
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """A comparison and what stands beside it. `graded` is false while nothing is; replays have no `bill`."""
+
+    comparison: Comparison
+    extras: Mapping[str, Extra] = field(default_factory=dict[str, Extra])
+    bill: Bill | None = None
+    graded: bool = True
+    n_tasks: int = 0
+
+    @property
+    def honest(self) -> list[Result]:
+        """The strategies that did not use the truth, in order."""
+        return [r for r in self.comparison.strategies if not r.oracle]
+
+    @property
+    def oracles(self) -> list[Result]:
+        """The estimators that used the truth, in order."""
+        return [r for r in self.comparison.strategies if r.oracle]
+
+    @property
+    def baseline(self) -> Result | None:
+        """The first strategy that did not use the truth."""
+        return next(iter(self.honest), None)
+
+    def against_baseline(self, name: str) -> Paired | None:
+        """Return the strategy less the baseline, None for the baseline itself."""
+        base = self.baseline
+        if base is None or name == base.name:
+            return None
+        for pair in self.comparison.comparisons:
+            if (pair.a, pair.b) == (base.name, name):
+                return _turned(pair)
+            if (pair.a, pair.b) == (name, base.name):
+                return pair
+        return None
+
+
+def report_of_run(run: Run, *, group: str = "") -> Report:
+    """Return what is known of a run by now; it may still be going on, and need not be graded.
+
+    `group` names the task metadata by which standard errors are clustered.
+    """
+    choices = list(run.choices())
+    grades = {task.id: run.grades(task.id) for task in run.tasks()}
+    names = run.config.strategies
+    by_name = {name: [c for c in choices if c.strategy == name] for name in names}
+    resolved = {id_: {key: g.resolved for key, g in of_task.items()} for id_, of_task in grades.items()}
+    graded = any(grades.values())
+    comparison = run.comparison(group=group) if graded else _ungraded(by_name, list(grades))
+    extras = {name: _extra(made, resolved) for name, made in by_name.items()}
+    return Report(comparison, extras, bill_of(run), graded, len(grades))
+
+
+def report_of_replay(comparison: Comparison) -> Report:
+    """Return the report of a replay's comparison."""
+    return Report(comparison, n_tasks=len(comparison.clusters))
+
+
+def bill_of(run: Run) -> Bill:
+    """Return the run's bill so far."""
+    counted: Counter[tuple[str, str]] = Counter()
+    for (kind, _, status), n in run.store.counts().items():
+        counted[kind, status] += n
+    n_of = {kind: sum(n for (k, _), n in counted.items() if k == kind) for kind, _ in counted}
+    usd, tokens, seconds, _ = run.store.charged()
+    return Bill(
+        rollouts={status: counted["rollout", status] for status in STATUSES},
+        summaries=n_of.get("summary", 0),
+        verdicts=n_of.get("verdict", 0),
+        grades=n_of.get("grade", 0),
+        usd=usd,
+        tokens=round(tokens),
+        seconds=seconds,
+    )
+
+
+def find_task(run: Run, name: str) -> str:
+    """Return the id of the task that a name or a unique beginning stands for.
+
+    Raises:
+        UsageError: it stands for none, or for several; the message names some.
+    """
+    ids = [task.id for task in run.tasks()]
+    if name in ids:
+        return name
+    found = [id_ for id_ in ids if id_.startswith(name)]
+    if len(found) == 1:
+        return found[0]
+    some = ", ".join((found or ids)[:5]) + "…" * (len(found or ids) > 5)
+    told = f"{len(found)} tasks begin with {name!r}" if found else f"the run has no task {name!r}"
+    raise UsageError(f"{told}: {'choose one of' if found else 'it has'} {some or 'none yet'}")
+
+
+def _turned(pair: Paired) -> Paired:
+    low_high = pair.ci95 and (-pair.ci95[1], -pair.ci95[0])
+    less = None if pair.difference is None else 0.0 - pair.difference
+    return Paired(pair.b, pair.a, less, pair.se, low_high, pair.p, pair.p_holm)
+
+
+def _extra(choices: Sequence[Choice], resolved: Mapping[str, Mapping[str, bool]]) -> Extra:
+    graded = [c for c in choices if resolved.get(c.task_id)]
+    reasons = Counter(reason for c in choices for reason in c.refusals)
+    return Extra(
+        n_tasks=len(choices),
+        rollouts=_mean([c.spending.rollouts for c in choices]),
+        summaries=_mean([c.spending.summaries for c in choices]),
+        verdicts=_mean([c.spending.verdicts for c in choices]),
+        n_incomplete=sum(c.incomplete for c in choices),
+        n_resolved=sum(resolved[c.task_id].get(c.winner, False) for c in graded),
+        n_graded=len(graded),
+        reasons=tuple(reason for reason, _ in reasons.most_common(3)),
+        errors=tuple(dict.fromkeys(c.error for c in choices if c.error)),
+    )
+
+
+def _mean(values: Sequence[int]) -> float | None:
+    return sum(values) / len(values) if values else None
+
+
+def _ungraded(by_name: Mapping[str, Sequence[Choice]], task_ids: Sequence[str]) -> Comparison:
+    """Return a comparison with costs only."""
+    lines = (_unknown(name, made) for name, made in by_name.items())
+    return Comparison(tuple(lines), (), dict.fromkeys(task_ids, ""))
+
+
+def _unknown(name: str, choices: Sequence[Choice]) -> Result:
+    return Result(
+        name=name,
+        n_tasks=0,
+        accuracy=None,
+        se=None,
+        ci95=None,
+        oracle=False,
+        mc_se=None,
+        values={},
+        cost=mean_cost([cost_of(c.spending) for c in choices]),
+    )

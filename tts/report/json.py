@@ -1,0 +1,32 @@
+"""A report as one JSON document: the comparison, what stands beside it, and the bill."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Any
+
+from tts.report.facts import Extra, Report
+
+
+def document(report: Report) -> dict[str, Any]:
+    """Return plain values: the comparison's document; for a run also each strategy's extras and the bill.
+
+    Fractions are in [0, 1], means are per task, unknown figures null.
+    """
+    found = report.comparison.to_json()
+    for entry in found["strategies"]:
+        extra = report.extras.get(entry["name"])
+        if extra is not None:
+            entry.update(_extra(extra))
+    return found if report.bill is None else found | {"bill": asdict(report.bill)}
+
+
+def _extra(extra: Extra) -> dict[str, Any]:
+    return {
+        "rollouts": extra.rollouts,
+        "summaries": extra.summaries,
+        "verdicts": extra.verdicts,
+        "resolved": extra.n_resolved if extra.n_graded else None,
+        "incomplete": extra.n_incomplete,
+        "errors": list(extra.errors),
+    }
