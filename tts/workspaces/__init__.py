@@ -1,0 +1,1 @@
+"""One clean directory per attempt."""
