@@ -1,0 +1,172 @@
+"""What to try next and what to hand in: draws edits, learns from trials, and never touches a file."""
+
+from __future__ import annotations
+
+import ast
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from math import exp, log1p
+from random import Random
+
+from tts.demo.edits import Edit, apply, overlap
+from tts.demo.localize import Line
+from tts.demo.operators import OPERATORS
+from tts.demo.priors import Texts, Trial
+
+Edits = tuple[Edit, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Habits:
+    """How the agent searches; the same for every task.
+
+    `n_trials`: the most edits that it tries. `n_more`: with priors, the edits that it still tries once
+    one passes all tests. `careful`: probability that an attempt runs the whole suite before it hands
+    in. `stack`: probability that a trial builds on the best partial repair. `focus`: exponent of a
+    line's suspiciousness. `temper`: spread of an attempt's own liking for each operator.
+    """
+
+    n_trials: int = 14
+    n_more: int = 4
+    careful: float = 0.5
+    stack: float = 0.5
+    focus: float = 2.0
+    temper: float = 0.7
+
+
+HABITS = Habits()
+"""The habits of the demo."""
+
+DULL, LIVELY = 0.6, 1.5
+"""What a trial makes of its line's weight: the failure stayed the same, or became another."""
+
+
+class Search:
+    """The candidates of one attempt, their weights, and the trials so far: its own and those of priors.
+
+    `start` is the trial without an edit.
+    """
+
+    def __init__(
+        self, edits: Sequence[Edit], sources: Mapping[str, bytes], start: Trial, habits: Habits, rng: Random
+    ) -> None:
+        self._sources, self._start, self._habits, self._rng = sources, start, habits, rng
+        self._edits = list(edits)
+        self._by_text = {str(edit): edit for edit in edits}
+        self._weights = [0.0] * len(self._edits)
+        self._factors: dict[Line, float] = {}
+        self._trials: dict[Texts, Trial] = {}
+        self._seen: Counter[Texts] = Counter()
+
+    def weigh(self, suspicion: Mapping[Line, float], favoured: set[Line]) -> None:
+        """Set the weights from the lines' suspiciousness; `favoured` lines count double."""
+        liking = {op.__name__: exp(self._rng.gauss(0, self._habits.temper)) for op, _ in OPERATORS}
+        self._weights = [
+            edit.share
+            * liking[edit.operator]
+            * suspicion.get((edit.file, edit.line), 0.0) ** self._habits.focus
+            * (2.0 if (edit.file, edit.line) in favoured else 1.0)
+            for edit in self._edits
+        ]
+
+    def learn(self, trial: Trial) -> None:
+        """Take a trial into account; a text that is no candidate's is left aside."""
+        if not trial.texts or self.edits_of(trial.texts) is None:
+            return
+        if trial.texts not in self._trials and trial.progress is not None:
+            for edit in self.edits_of(trial.texts) or ():
+                line = (edit.file, edit.line)
+                felt = DULL if trial.failure == self._start.failure else LIVELY
+                self._factors[line] = self._factors.get(line, 1.0) * felt
+        self._trials[trial.texts] = _merged(self._trials.get(trial.texts), trial)
+        self._seen[trial.texts] += 1
+
+    def edits_of(self, texts: Texts) -> Edits | None:
+        """Return the candidates with these texts, None where one is unknown."""
+        found = [self._by_text[text] for text in texts if text in self._by_text]
+        return tuple(found) if len(found) == len(texts) else None
+
+    def draw(self) -> Edits | None:
+        """Return edits that were not tried and whose result is Python; None when none is left."""
+        below: Edits = ()
+        partial = self._partial()
+        if partial and self._rng.random() < self._habits.stack:
+            below = self.edits_of(partial.texts) or ()
+        weights = [
+            w * self._factors.get((e.file, e.line), 1.0)
+            for e, w in zip(self._edits, self._weights, strict=True)
+        ]
+        while sum(weights) > 0:
+            (at,) = self._rng.choices(range(len(weights)), weights)
+            weights[at] = 0.0
+            edits = (*below, self._edits[at])
+            if self._is_new(edits):
+                return edits
+        return None
+
+    def _is_new(self, edits: Edits) -> bool:
+        *below, edit = edits
+        key = texts_of(edits)
+        tried = key in self._trials or key[::-1] in self._trials
+        return not tried and not any(overlap(edit, other) for other in below) and self._parses(edits)
+
+    def _parses(self, edits: Edits) -> bool:
+        for file in {edit.file for edit in edits}:
+            try:
+                ast.parse(apply(self._sources[file], [edit for edit in edits if edit.file == file]))
+            except (SyntaxError, ValueError):
+                return False
+        return True
+
+    def _partial(self) -> Trial | None:
+        """The trial that came furthest beyond the start without passing."""
+        start = self._start.progress
+        helped = [t for t in self._trials.values() if t.progress and start and t.progress > start]
+        open_ones = [t for t in helped if not t.issue_passed and len(t.texts) == 1]
+        return max(open_ones, key=lambda t: t.progress or start, default=None)  # type: ignore[arg-type,return-value]
+
+    def unverified(self) -> list[Edits]:
+        """Return the edits that pass the issue's tests and never met the whole suite, likeliest first."""
+        waiting = [t for t in self._trials.values() if t.issue_passed and t.suite_passed is None]
+        ordered = sorted(waiting, key=self._merit, reverse=True)
+        return [edits for t in ordered if (edits := self.edits_of(t.texts))]
+
+    def verified(self) -> list[Trial]:
+        """Return the trials that passed the whole suite."""
+        return [t for t in self._trials.values() if t.suite_passed]
+
+    def choice(self) -> Trial:
+        """Return what to hand in: best evidence, then greatest merit; the start where nothing helped."""
+        ranked = sorted(self._trials.values(), key=self._standing, reverse=True)
+        if ranked and ranked[0].issue_passed:
+            return ranked[0]
+        return self._partial() or self._start
+
+    def _standing(self, trial: Trial) -> tuple[float, ...]:
+        suite = {True: 2.0, None: 1.0, False: 0.0}[trial.suite_passed]
+        return (float(bool(trial.issue_passed)), suite, self._merit(trial))
+
+    def _merit(self, trial: Trial) -> float:
+        """How likely edits are right before any test: few, at suspicious lines, found by several attempts."""
+        merit = 1.0 + log1p(self._seen[trial.texts])
+        for edit in self.edits_of(trial.texts) or ():
+            merit *= 0.01 + self._weights[self._edits.index(edit)]
+        return merit
+
+
+def _merged(old: Trial | None, new: Trial) -> Trial:
+    if old is None:
+        return new
+    return replace(
+        new,
+        progress=new.progress or old.progress,
+        failure=new.failure or old.failure,
+        issue_passed=old.issue_passed if new.issue_passed is None else new.issue_passed,
+        suite_passed=old.suite_passed if new.suite_passed is None else new.suite_passed,
+    )
+
+
+def texts_of(edits: Edits) -> Texts:
+    """Return the edits as texts."""
+    return tuple(str(edit) for edit in edits)
