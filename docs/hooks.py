@@ -1,0 +1,78 @@
+"""Fills the reference pages of the site from the registry and from the command line's own help."""
+
+from __future__ import annotations
+
+import inspect
+import sys
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import typer
+import typer.main
+
+from tts.cli.main import app
+from tts.registry import plugins
+from tts.report.catalogue import catalogue
+
+WIDTH = 98
+"""Columns of a command's help."""
+
+ENTRIES = {"presets": "written", "estimators": "name", "judges": "name", "summarizers": "name"}
+"""The groups beside the stages, and what names an entry of each."""
+
+
+def strategies() -> str:
+    """Return the registry as Markdown: stages with their parameters and sources, then the other groups."""
+    found = catalogue()
+    parts = ["## Stages", *(_stage(entry) for entry in found["stages"])]
+    for group, named in ENTRIES.items():
+        parts += [f"## {group.capitalize()}", _table(found[group], named)]
+    return "\n\n".join(parts)
+
+
+def command_line() -> str:
+    """Return the help of `tts` and of each of its commands as Markdown."""
+    return "\n\n".join(f"## {name}\n\n```text\n{told}\n```" for name, told in _helps())
+
+
+PARTS: dict[str, Callable[[], str]] = {
+    "<!-- the registry -->": strategies,
+    "<!-- the command line -->": command_line,
+}
+"""What stands in a page, and what takes its place."""
+
+
+def on_page_markdown(markdown: str, **_: Any) -> str:
+    """Return the page with its generated parts; called by mkdocs for every page."""
+    for mark, part in PARTS.items():
+        if mark in markdown:
+            markdown = markdown.replace(mark, part())
+    return markdown
+
+
+def _stage(entry: dict[str, Any]) -> str:
+    stage = plugins("tts.stages")[entry["name"]].load()
+    source = inspect.getdoc(sys.modules[stage.__module__]) or ""
+    signature = f"{entry['name']}({', '.join(entry['parameters'])})"
+    return f"### {entry['name']}\n\n```text\n{signature}\n```\n\n{inspect.getdoc(stage)}\n\n{source}"
+
+
+def _table(entries: list[dict[str, Any]], named: str) -> str:
+    rows = [f"| `{e[named]}` | {_about(e)} |" for e in entries]
+    return "\n".join(["| name | what it is |", "|---|---|", *rows])
+
+
+def _about(entry: dict[str, Any]) -> str:
+    oracle = " Oracle: it uses the truth." if entry.get("oracle") else ""
+    pipeline = entry.get("pipeline", "").replace("|", "\\|")
+    written_out = f" With the default numbers: `{pipeline}`." if pipeline else ""
+    return entry["about"] + oracle + written_out
+
+
+def _helps() -> Iterator[tuple[str, str]]:
+    root = typer.main.get_command(app)
+    context = typer.Context(root, info_name="tts", terminal_width=WIDTH, color=False)
+    yield "tts", root.get_help(context)
+    for name, command in root.commands.items():  # type: ignore[attr-defined]  # pyright: ignore
+        inner = typer.Context(command, info_name=name, parent=context, terminal_width=WIDTH)
+        yield f"tts {name}", command.get_help(inner)
