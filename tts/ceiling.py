@@ -1,4 +1,4 @@
-"""The most that a run can cost: its strategies played with every rollout different and every vote tied."""
+"""The most that a run can cost: its strategies played with every rollout different and no vote decided."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class Costliest:
         self.asked: list[Effect[Any]] = []
 
     async def perform(self, effects: Sequence[Effect[Any]], work: Work) -> Sequence[Any]:
-        """Return distinct rollouts, empty summaries, and votes for whoever stands first, which tie."""
+        """Return distinct rollouts, empty summaries, and abstentions, which leave every vote tied."""
         self.asked += effects
         return [_result(effect, work) for effect in effects]
 
@@ -46,7 +46,7 @@ def _result(effect: Effect[Any], work: Work) -> Rollout | Summary | Verdict:
     if effect.kind == "summary":
         return Summary(effect.key, effect.inputs[0])
     shown = tuple(work.load(key, Summary).rollout for key in effect.inputs)
-    return Verdict(shown, preferred=shown[0])
+    return Verdict(shown)
 
 
 async def ceiling(tasks: Sequence[Task], strategies: Sequence[Strategy], cast: Cast) -> Ceiling:

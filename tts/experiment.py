@@ -169,20 +169,20 @@ class Experiment:
         if self.grader is None or self.grade == "none":
             return
         keys = (key for c in choices for key in (c.used if self.grade == "all" else (c.winner,)) if key)
-        first: dict[str, str] = {}
+        sharing: dict[str, list[Effect[Grade]]] = {}
         for key in sorted(set(keys)):
             record = ledger.store.find(key)
             output = record.read(Rollout).output if record else None
             if output:
-                first.setdefault(output, key)
-        bound = bound_of(self.grader)
-        bound = FREE if bound == Budget() else bound
+                sharing.setdefault(output, []).append(self._grading(self.grader, task, key))
         async with anyio.create_task_group() as group:
-            for key in first.values():
-                effect = Effect(
-                    "grade", task, Grade, self.grader.fingerprint, (key,), seed=self.seed, bound=bound
-                )
-                group.start_soon(ledger.do, [effect])
+            for effects in sharing.values():
+                stored = (effect for effect in effects if ledger.store.find(effect.key))
+                group.start_soon(ledger.do, [next(stored, effects[0])])
+
+    def _grading(self, grader: Grader, task: Task, key: str) -> Effect[Grade]:
+        bound = FREE if bound_of(grader) == Budget() else bound_of(grader)
+        return Effect("grade", task, Grade, grader.fingerprint, (key,), seed=self.seed, bound=bound)
 
     async def _save_config(
         self, store: Store, strategies: Sequence[Strategy], estimators: Sequence[str], events: Events

@@ -70,9 +70,18 @@ class LedgerLane:
         """Whether there is nothing to wait for."""
         return self.stopped or (self.flight is not None and self.flight.done is not None)
 
+    @property
+    def failed(self) -> bool:
+        """Whether it ended by itself without a result: refused, or failed by the machine."""
+        done = self.flight.done if self.flight is not None else None
+        return not self.stopped and done is not None and done.error is not None
+
     def stop(self, *, at: float | None = None) -> None:
         """Stop waiting; the lane counts as cut at the length `at` (None: where it is)."""
+        if self.failed:
+            return
         if self.stopped:
+            self.cut = at if self.cut is None or at is None else min(self.cut, at)
             return
         self.stopped, self.cut = True, at
         if self.flight is not None and self.flight.done is None:

@@ -18,7 +18,7 @@ import anyio
 import anyio.abc
 import anyio.from_thread
 
-from tts.budget import ZERO, Account, amount, charge, plus
+from tts.budget import ZERO, Account, Reservation, amount, charge, plus
 from tts.errors import Infra, LimitReached, Refused, TtsError
 from tts.events import Ended, Events, Found, RefusedEffect, Started
 from tts.protocols import Executor, Outcome
@@ -73,6 +73,7 @@ class Flight:
         """Say how it ended; only the first word counts."""
         if self.done is None:
             self.done = done
+            self.work = None  # a trajectory that is stored does not stay in memory
             self.ended.set()
             self.tell()
 
@@ -160,9 +161,9 @@ class Ledger:
         This never waits, so two askers cannot start the same effect twice.
         """
         flights = [self._flight(effect) for effect in effects]
-        new = [flight for flight in flights if flight.batch is None and flight.done is None]
+        new = {flight: None for flight in flights if flight.batch is None and flight.done is None}
         if new:
-            self._launch(Batch(new))
+            self._launch(Batch(list(new)))
         return flights
 
     def unwant(self, flight: Flight) -> None:
@@ -209,9 +210,17 @@ class Ledger:
                 await self._admit(batch)
         finally:
             for flight in batch.flights:
-                if self._flights.get(flight.effect.key) is flight:
-                    del self._flights[flight.effect.key]
+                self._leave(flight)
                 flight.conclude(Done(error=Refused("cancelled")))
+
+    def _leave(self, flight: Flight) -> None:
+        """Take a flight off the table, and put back the one that it was still waiting for."""
+        key = flight.effect.key
+        if self._flights.get(key) is not flight:
+            return
+        del self._flights[key]
+        if flight.after is not None and flight.after.done is None:
+            self._flights[key] = flight.after
 
     async def _settle_predecessors(self, batch: Batch) -> None:
         """Wait for cancelled flights of the same effects: one may still have ended with a result."""
@@ -222,29 +231,32 @@ class Ledger:
             record = self.store.find(flight.effect.key)
             if record is not None:
                 batch.flights.remove(flight)
+                self._leave(flight)
                 flight.conclude(_stored(record, flight.effect))
 
     async def _admit(self, batch: Batch) -> None:
+        """Perform as many at a time as the run's budget takes; refuse the rest once nothing more fits."""
+        left = list(batch.flights)
+        while left:
+            try:
+                reservation = await self._bill.reserve([flight.effect.bound for flight in left])
+            except Refused as refusal:
+                for flight in left:
+                    self._refuse(flight, str(refusal))
+                return
+            await self._perform_reserved(left[: reservation.n], reservation)
+            left = left[reservation.n :]
+
+    async def _perform_reserved(self, flights: Sequence[Flight], reservation: Reservation) -> None:
         """Hold the effects' bounds on the run's bill while they wait for a slot and are performed."""
-        if not batch.flights:
-            return
-        try:
-            reservation = await self._bill.reserve([f.effect.bound for f in batch.flights])
-        except Refused as refusal:
-            for flight in batch.flights:
-                self._refuse(flight, str(refusal))
-            return
-        for flight in batch.flights[reservation.n :]:
-            self._refuse(flight, "the run's budget is spent")
         paid = Paid()
         try:
-            async with self._slot(batch.flights[0].effect.kind):
-                admitted = batch.flights[: reservation.n]
+            async with self._slot(flights[0].effect.kind):
                 if self.stopping:
-                    for flight in admitted:
+                    for flight in flights:
                         self._refuse(flight, self.stopping)
                 else:
-                    await self._perform(admitted, paid)
+                    await self._perform(flights, paid)
         finally:
             self._bill.settle(reservation, paid.total)
 
@@ -266,9 +278,12 @@ class Ledger:
             ]
         except Exception as error:  # noqa: BLE001 - the record keeps it, and the waiters get it as Infra
             endings = _broken(effects, records, "infra", _told(error), work)
-        except BaseException:
-            endings = _broken(effects, records, "cancelled", "", work)
-            raise
+        except BaseException as error:
+            if _is_stray(error):
+                endings = _broken(effects, records, "infra", "it was cancelled from within", work)
+            else:
+                endings = _broken(effects, records, "cancelled", "", work)
+                raise
         finally:
             with anyio.CancelScope(shield=True):
                 await self._finish(flights, endings, paid, free=free)
@@ -362,11 +377,12 @@ class FlightWork:
 
 
 def _ending(effect: Effect[Any], record: int, result: Outcome, work: FlightWork) -> Ending:
-    usage, seconds = result.usage, work.seconds
+    usage, seconds, body = result.usage, work.seconds, encode(result)
+    decode(body, effect.returns)  # what could not be read back must not reach the disk
     return Ending(
         record=record,
         status=result.status,
-        result=encode(result),
+        result=body,
         usage=usage,
         seconds=seconds,
         charged=charge(effect.bound, usage, seconds),
@@ -418,6 +434,12 @@ def _stored(record: Record, effect: Effect[T]) -> Done[T]:
 
 def _told(error: Exception) -> str:
     return f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+
+
+def _is_stray(error: BaseException) -> bool:
+    """Whether it is a cancellation that nobody here asked for, such as that of a performer's own task."""
+    asked_for = anyio.current_effective_deadline() == float("-inf")
+    return isinstance(error, anyio.get_cancelled_exc_class()) and not asked_for
 
 
 def _finite(bound: Sequence[float]) -> list[float]:

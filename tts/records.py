@@ -73,9 +73,14 @@ def adapter(returns: Any) -> TypeAdapter[Any]:
 def encode(value: object) -> bytes:
     """Return a noun as JSON in UTF-8. Lone surrogates, which UTF-8 cannot hold, become question marks."""
     try:
-        return adapter(cast(Any, type(value))).dump_json(value)
+        return adapter(cast(Any, type(value))).dump_json(value, warnings=False)
     except ValueError:
         return json.dumps(asdict(value), ensure_ascii=False).encode("utf-8", "replace")  # type: ignore[call-overload]
+
+
+def storable(text: str) -> str:
+    """Return a text that UTF-8 can hold: lone surrogates become question marks."""
+    return text.encode("utf-8", "replace").decode()
 
 
 def decode(body: bytes, returns: type[T]) -> T:

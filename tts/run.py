@@ -140,7 +140,8 @@ class Run:
     def grades(self, task_id: str) -> dict[str, Grade]:
         """Return the grade of each rollout whose output was graded, by rollout key.
 
-        Equal outputs of a task are graded once and share the grade.
+        Equal outputs of a task are graded once and share the grade; a rollout without an output is not
+        resolved.
         """
         records = self.store.records(kind="grade", task_id=task_id)
         graded = {r.inputs[0]: r.read(Grade) for r in records if r.result is not None}
@@ -148,7 +149,8 @@ class Run:
         by_output = {rollouts[key].output: grade for key, grade in graded.items() if key in rollouts}
         shared = {key: by_output[r.output] for key, r in rollouts.items() if r.output in by_output}
         silent = {key: Grade(detail="no output") for key, r in rollouts.items() if not r.output}
-        return {**silent, **shared} if graded else {}
+        nothing_to_grade = len(silent) == len(rollouts) and "grader" in self.config.performers
+        return {**silent, **shared} if graded or nothing_to_grade else {}
 
     def comparison(self, *, group: str = "") -> Comparison:
         """Return accuracies, paired differences and costs of the strategies and estimators of the run.
@@ -200,10 +202,10 @@ class Run:
         return Measured(name, values, oracle=found.oracle)
 
     def _samples(self, task_id: str, grades: Mapping[str, Grade]) -> Samples:
-        first = sorted(
-            (r for r in self.rollouts(task_id).values() if r.iteration == 0 and r.key in grades),
-            key=lambda r: r.index,
-        )
+        agent = self.config.performers.get("agent")
+        records = self.store.records(kind="rollout", task_id=task_id)
+        rollouts = (r.read(Rollout) for r in records if r.result is not None and r.performer == agent)
+        first = sorted((r for r in rollouts if r.iteration == 0 and r.key in grades), key=lambda r: r.index)
         samples = tuple(
             Sample(
                 r.index,

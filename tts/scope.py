@@ -226,8 +226,21 @@ class StageScope:
         return answers
 
     async def _ask(self, effects: Sequence[Effect[T]]) -> list[Done[T]]:
-        """Reserve in the strategy's account, go through the ledger, note what was used, and settle."""
+        """Ask one question, in as many rounds as the strategy's budget takes."""
         since = self._clock
+        done: dict[str, Done[T]] = {}
+        left: list[Effect[T]] = list(effects)
+        while left:
+            ended = await self._ask_what_fits(left, since)
+            done |= ended
+            left = [effect for effect in left if effect.key not in done]
+            if not ended:
+                break
+        refused: Done[T] = Done(error=Refused("the strategy's budget is spent"))
+        return [done.get(effect.key, refused) for effect in effects]
+
+    async def _ask_what_fits(self, effects: Sequence[Effect[T]], since: float) -> dict[str, Done[T]]:
+        """Reserve in the strategy's account, go through the ledger, note what was used, and settle."""
         new = [effect for effect in effects if effect.key not in self._run.uses]
         reservation = await self._reserve(new)
         kept = {effect.key for effect in new[reservation.n :]}
@@ -235,13 +248,11 @@ class StageScope:
         spent = ZERO
         try:
             ended = await self._run.ledger.do(asked)
-            done = {effect.key: one for effect, one in zip(asked, ended, strict=True)}
-            for effect in asked:
-                spent = plus(spent, self._note(effect, done[effect.key], since))
+            for effect, one in zip(asked, ended, strict=True):
+                spent = plus(spent, self._note(effect, one, since))
         finally:
             self._account.settle(reservation, spent)
-        refused: Done[T] = Done(error=Refused("the strategy's budget is spent"))
-        return [done.get(effect.key, refused) for effect in effects]
+        return {effect.key: one for effect, one in zip(asked, ended, strict=True)}
 
     async def _reserve(self, effects: Sequence[Effect[Any]]) -> Reservation:
         """Return a reservation for as many of the effects as fit; it may be for none."""

@@ -11,8 +11,8 @@ import os
 import sqlite3
 import time
 import zlib
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import closing
+from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import closing, contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Generic, TypeVar
@@ -21,7 +21,7 @@ import anyio
 import anyio.to_thread
 
 from tts.errors import StoreError
-from tts.records import COLUMNS, Ending, Record, decode, encode, encode_steps, read_row
+from tts.records import COLUMNS, Ending, Record, decode, encode, encode_steps, read_row, storable
 from tts.types import Effect, Status, Step, Task
 
 T = TypeVar("T")
@@ -60,7 +60,7 @@ class _Write(Generic[T]):
     job: Callable[[sqlite3.Connection], T]
     done: bool = False
     result: list[T] = field(default_factory=list[T])
-    error: Exception | None = None
+    error: StoreError | None = None
 
 
 class Store:
@@ -73,6 +73,7 @@ class Store:
         self._writer = _connect(path, writable=True) if writable else None
         self._pending: list[_Write[Any]] = []
         self._turn = anyio.Lock()
+        self._thread = anyio.CapacityLimiter(1)
 
     @classmethod
     def open(cls, folder: Path) -> Store:
@@ -88,7 +89,7 @@ class Store:
         lock = _locked(folder / "run.lock")
         try:
             path = folder / "run.db"
-            with closing(_connect(path, writable=True)) as connection:
+            with _as_run(path), closing(_connect(path, writable=True)) as connection:
                 _prepare(connection, path)
             return cls(path, writable=True, lock=lock)
         except BaseException:
@@ -107,9 +108,10 @@ class Store:
             raise StoreError(
                 f"there is no run at {place}: expected a folder with run.db (made by `tts run -o`)"
             )
-        store = cls(path, writable=False)
-        _check_version(store._reader, path)
-        return store
+        with _as_run(path), closing(_connect(path, writable=False)) as connection:
+            if _version(connection, path) == 0:
+                raise StoreError(f"{path} holds no run yet: it is empty, or not a run of tts")
+        return cls(path, writable=False)
 
     def close(self) -> None:
         """Close the file and let others write."""
@@ -124,6 +126,10 @@ class Store:
         """Run `job` in a transaction and return its result once that is on disk.
 
         Writers that come together share one commit: whoever gets the turn commits for all who wait.
+        The thread has a place of its own, so that agents in threads cannot keep it waiting.
+
+        Raises:
+            StoreError: it could not be written, for instance because the disk is full.
         """
         entry = _Write(job)
         self._pending.append(entry)
@@ -131,7 +137,7 @@ class Store:
             async with self._turn:
                 if not entry.done:
                     batch, self._pending = self._pending, []
-                    await anyio.to_thread.run_sync(self._commit, batch)
+                    await anyio.to_thread.run_sync(self._commit, batch, limiter=self._thread)
         if entry.error is not None:
             raise entry.error
         return entry.result[0]
@@ -145,7 +151,8 @@ class Store:
                     entry.result = [entry.job(self._writer)]
         except Exception as error:  # noqa: BLE001 - handed to everyone whose write shared the commit
             for entry in batch:
-                entry.error = error
+                entry.error = StoreError(f"{self.path} cannot be written: {error}")
+                entry.error.__cause__ = error
         for entry in batch:
             entry.done = True
 
@@ -274,7 +281,10 @@ def _connect(path: Path, *, writable: bool) -> sqlite3.Connection:
 
 
 def _locked(path: Path) -> int:
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+    try:
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+    except OSError as error:
+        raise StoreError(f"{path.parent} cannot be a run's folder: {error.strerror}") from None
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
@@ -291,28 +301,34 @@ def _locked(path: Path) -> int:
 
 
 def _prepare(connection: sqlite3.Connection, path: Path) -> None:
-    try:
-        mode = connection.execute("PRAGMA journal_mode = WAL").fetchone()[0]
-        _check_version(connection, path)
-        if connection.execute("PRAGMA user_version").fetchone()[0] == 0:
-            connection.executescript(f"BEGIN IMMEDIATE; {SCHEMA} PRAGMA user_version = {VERSION}; COMMIT;")
-    except sqlite3.DatabaseError as error:
-        raise StoreError(f"{path} is not a run of tts: {error}") from None
+    version = _version(connection, path)
+    if version == 0 and connection.execute("SELECT COUNT(*) FROM sqlite_master").fetchone()[0]:
+        raise StoreError(f"{path} is not a run of tts: another program's database")
+    mode = connection.execute("PRAGMA journal_mode = WAL").fetchone()[0]
+    if version == 0:
+        connection.executescript(f"BEGIN IMMEDIATE; {SCHEMA} PRAGMA user_version = {VERSION}; COMMIT;")
     if mode != "wal":
         raise StoreError(
             f"{path.parent} is on a file system without shared memory: choose an -o on a local disk"
         )
 
 
-def _check_version(connection: sqlite3.Connection, path: Path) -> None:
+@contextmanager
+def _as_run(path: Path) -> Generator[None]:
+    """Say in one line what SQLite could not open."""
     try:
-        version = connection.execute("PRAGMA user_version").fetchone()[0]
-    except sqlite3.DatabaseError as error:
-        raise StoreError(f"{path} is not a run of tts: {error}") from None
+        yield
+    except sqlite3.Error as error:
+        raise StoreError(f"{path} cannot be opened as a run of tts: {error}") from None
+
+
+def _version(connection: sqlite3.Connection, path: Path) -> int:
+    version: int = connection.execute("PRAGMA user_version").fetchone()[0]
     if version > VERSION:
         raise StoreError(
             f"{path} was written by a newer tts (schema {version}, this reads {VERSION}): upgrade tts-scaling"
         )
+    return version
 
 
 def _begin(
@@ -339,7 +355,7 @@ def _end(connection: sqlite3.Connection, endings: Sequence[Ending]) -> None:
     for e in endings:
         result = None if e.result is None else zlib.compress(e.result)
         usage = json.dumps({name: x for name, x in asdict(e.usage).items() if x})
-        head = (e.status, result, e.error, usage, e.seconds, e.length, len(e.steps))
+        head = (e.status, result, storable(e.error), usage, e.seconds, e.length, len(e.steps))
         connection.execute(query, (*head, *e.charged, time.time(), e.record))
         if e.steps:
             body = zlib.compress(encode_steps(e.steps))

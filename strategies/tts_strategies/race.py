@@ -35,12 +35,13 @@ class Race:
             raise UsageError(f"race's halt is 'length' or 'arrival', not {self.halt!r}")
 
     async def __call__(self, pool: Pool, scope: Scope) -> Pool:
-        """Return a pool of the m shortest that finished; unfinished and failed rollouts do not count."""
+        """Return the m shortest that finished, in place of the pool; failed ones do not count."""
         async with scope.lanes(self.k) as lanes:
             while await lanes.changed():
                 self._cut(lanes)
         rollouts = [lane.rollout for lane in _by_length(lanes) if lane.rollout is not None]
-        return Pool(tuple(r for r in rollouts if r.status == "finished")[: self.m])
+        finished = tuple(r for r in rollouts if r.status == "finished")
+        return Pool(finished[: self.m], incomplete=pool.incomplete)
 
     def _cut(self, lanes: Lanes) -> None:
         thought = [lane for lane in _by_length(lanes) if _has_thought(lane)]

@@ -7,7 +7,7 @@ The variants single and random-K are those that the paper compares with.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar, Literal
 
 from tts.errors import UsageError
@@ -22,7 +22,8 @@ class Refine:
 
     `priors`: `selected` gives every rollout the summaries of the whole pool (put a selection before it);
     `single` gives rollout i the summary of the i-th of the pool (again from the start when n is larger);
-    `random` lets each draw its own `k` of the pool.  `final` says what goes on: the `new` rollouts only,
+    `random` lets each draw its own `k` of the pool.  The pool's order counts where it is ranked; otherwise
+    it is taken by iteration and index.  `final` says what goes on: the `new` rollouts only,
     as in the paper, or `all`, the new ones beside those of the pool.
     """
 
@@ -41,12 +42,17 @@ class Refine:
             raise UsageError(f"refine's final is 'new' or 'all', not {self.final!r}")
 
     async def __call__(self, pool: Pool, scope: Scope) -> Pool:
-        """Return the new rollouts, and the old ones when `final` is `all` or no new one could be had."""
-        summaries = list(await gather(*(scope.summarize(rollout) for rollout in pool)))
-        told = [s for s in summaries if s.key]
+        """Return the new rollouts, with the old ones before them when `final` is `all`.
+
+        Where no new one can be had, the pool comes back as it was, marked incomplete.
+        """
+        old = pool.rollouts if pool.ranked else sorted(pool, key=lambda r: (r.iteration, r.index, r.key))
+        summaries = await gather(*(scope.summarize(rollout) for rollout in old))
+        told = [summary for summary in summaries if summary.key]
         new = await self._rollouts(told, scope) if told else []
-        old = pool.rollouts if self.final == "all" or not new else ()
-        return Pool((*old, *new), incomplete=pool.incomplete)
+        if not new:
+            return replace(pool, incomplete=True)
+        return Pool((*(old if self.final == "all" else ()), *new), incomplete=pool.incomplete)
 
     async def _rollouts(self, summaries: list[Summary], scope: Scope) -> list[Rollout]:
         if self.priors == "selected":

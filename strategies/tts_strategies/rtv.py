@@ -10,7 +10,7 @@ votes open; here they are parameters and rules:
   the seed;
 - a candidate left over goes on without a match (a bye);
 - a vote that cannot be read abstains; when all abstain the tie rule decides;
-- identical outputs enter once.
+- identical outputs enter once; where no rollout has an output, K go on unjudged.
 
 A round has as many groups as it needs and sizes that differ by one at most, so a tournament to K survivors
 ends at exactly K.
@@ -23,7 +23,7 @@ from dataclasses import dataclass, replace
 from math import ceil
 from typing import ClassVar
 
-from tts.equivalence import classes
+from tts.equivalence import classes, equivalence
 from tts.errors import UsageError
 from tts.protocols import Scope
 from tts.types import Pool, Rollout, Tally
@@ -35,7 +35,7 @@ class RTV:
 
     `group` (G) candidates meet at a time with `votes` (V) judge calls; a tie gets `tie_votes` more, at
     most `tie_rounds` times.  `merge` names the equivalence under which outputs enter once; None lets each
-    rollout enter.  Rollouts without an output enter only when there are no others.
+    rollout enter.  Rollouts without an output stay out unless there are no others.
     """
 
     keep: int = 1
@@ -52,6 +52,13 @@ class RTV:
                 "rtv takes keep >= 1, group >= 2 and votes >= 1, "
                 f"not keep={self.keep}, group={self.group}, votes={self.votes}"
             )
+        if self.tie_votes < 0 or self.tie_rounds < 0:
+            raise UsageError(
+                "rtv takes tie_votes >= 0 and tie_rounds >= 0, "
+                f"not tie_votes={self.tie_votes}, tie_rounds={self.tie_rounds}"
+            )
+        if self.merge is not None:
+            equivalence(self.merge)
 
     async def __call__(self, pool: Pool, scope: Scope) -> Pool:
         """Return the survivors, best first: by rounds won, then by votes won, then by the draw."""
@@ -66,13 +73,15 @@ class RTV:
         return replace(pool, rollouts=tuple(ranked), ranked=True)
 
     def _entrants(self, rollouts: Sequence[Rollout]) -> list[Rollout]:
-        usable = sorted((r for r in rollouts if r.output), key=lambda r: r.key) or list(rollouts)
+        ordered = sorted(rollouts, key=lambda r: r.key)
+        numbers = classes([r.output for r in ordered], self.merge or "exact")
+        usable = [(r, number) for r, number in zip(ordered, numbers, strict=True) if number is not None]
         if self.merge is None:
-            return usable
-        first: dict[int | None, Rollout] = {}
-        for rollout, number in zip(usable, classes([r.output for r in usable], self.merge), strict=True):
+            return [r for r, _ in usable] or ordered[: self.keep]
+        first: dict[int, Rollout] = {}
+        for rollout, number in usable:
             first.setdefault(number, rollout)
-        return list(first.values())
+        return list(first.values()) or ordered[: self.keep]
 
     def _groups(self, entrants: Sequence[Rollout], scope: Scope, round_: int) -> list[list[Rollout]]:
         """Return the round's groups; one of a single rollout is a bye."""

@@ -12,7 +12,7 @@ from tts.types import Pool
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """Adds the rollouts 0 to n - 1 to the pool, in that order; `n` is 1 or more."""
+    """Adds the rollouts 0 to n - 1 to the pool, in that order, each once; `n` is 1 or more."""
 
     n: int
     needs: ClassVar[frozenset[str]] = frozenset({"agent"})
@@ -23,5 +23,6 @@ class Sample:
 
     async def __call__(self, pool: Pool, scope: Scope) -> Pool:
         """Return the pool with the new rollouts behind those already there."""
-        rollouts = await scope.sample(self.n)
-        return replace(pool, rollouts=(*pool.rollouts, *rollouts), ranked=False)
+        there = set(pool.keys)
+        new = [rollout for rollout in await scope.sample(self.n) if rollout.key not in there]
+        return replace(pool, rollouts=(*pool.rollouts, *new), ranked=False)

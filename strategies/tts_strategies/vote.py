@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from random import Random
+from math import inf
 from typing import ClassVar, Literal
 
 from tts.equivalence import Equivalence, classes, equivalence
@@ -17,6 +17,8 @@ from tts.protocols import Scope
 from tts.types import Pool, Rollout
 
 Ties = Literal["random", "shortest", "first"]
+Place = tuple[float, int, int, str]
+"""Where a rollout or a class stands among equals; smaller is better."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +28,8 @@ class Vote:
     `same` says when two outputs are equal: a name (exact, text, number, patch) or a function of two texts.
     None takes `patch` for patches and `text` for answers.  A rollout without an output abstains: it has no
     vote and comes last.  `ties` between classes of one size: `random` (seeded), `shortest` (the class that
-    holds the shortest rollout), or `first` (the class seen first).
+    holds the shortest rollout; an unknown length counts as the longest), or `first` (the class that holds
+    the earliest iteration's lowest index, which also decides where lengths are equal).
     """
 
     same: str | Equivalence | None = None
@@ -42,27 +45,28 @@ class Vote:
     async def __call__(self, pool: Pool, scope: Scope) -> Pool:
         """Return the same rollouts, ranked: larger classes first, inside a class as the tie rule says."""
         groups = self._groups(pool.rollouts)
-        tie = self._tie(scope.rng("vote"), sorted(groups, key=lambda g: min(r.key for r in g)))
+        tie = self._tie(groups, scope)
         ranked = sorted(groups, key=lambda group: (-len(group), tie[id(group)]))
         voters = [r for group in ranked for r in sorted(group, key=self._within)]
-        silent = [r for r in pool.rollouts if not r.output]
+        silent = sorted((r for r in pool if not (r.output or "").strip()), key=self._within)
         return replace(pool, rollouts=(*voters, *silent), ranked=True)
 
     def _groups(self, rollouts: Sequence[Rollout]) -> list[list[Rollout]]:
         same = self.same or ("patch" if any(r.patch is not None for r in rollouts) else "text")
+        ordered = sorted(rollouts, key=lambda r: r.key)
         groups: dict[int, list[Rollout]] = {}
-        for rollout, number in zip(rollouts, classes([r.output for r in rollouts], same), strict=True):
+        for rollout, number in zip(ordered, classes([r.output for r in ordered], same), strict=True):
             if number is not None:
                 groups.setdefault(number, []).append(rollout)
         return list(groups.values())
 
-    def _tie(self, rng: Random, groups: Sequence[list[Rollout]]) -> dict[int, tuple[float, int]]:
-        """Return each group's place among groups of its size; smaller is better."""
-        drawn = rng.sample(range(len(groups)), len(groups))
-        if self.ties == "random":
-            return {id(group): (0.0, place) for group, place in zip(groups, drawn, strict=True)}
-        return {id(group): min(self._within(r) for r in group) for group in groups}
+    def _tie(self, groups: Sequence[list[Rollout]], scope: Scope) -> dict[int, Place]:
+        """Return each group's place among groups of its size, by the group's id."""
+        if self.ties != "random":
+            return {id(group): min(map(self._within, group)) for group in groups}
+        drawn = scope.rng("vote").sample(range(len(groups)), len(groups))
+        return {id(group): (float(n), 0, 0, "") for group, n in zip(groups, drawn, strict=True)}
 
-    def _within(self, rollout: Rollout) -> tuple[float, int]:
-        shortest = self.ties == "shortest" and rollout.length is not None
-        return (float(rollout.length or 0.0) if shortest else 0.0, rollout.index)
+    def _within(self, rollout: Rollout) -> Place:
+        length = rollout.length if self.ties == "shortest" else 0.0
+        return (inf if length is None else length, rollout.iteration, rollout.index, rollout.key)

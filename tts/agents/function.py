@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any, TypeAlias, overload
 
+import anyio
 import anyio.to_thread
 
 from tts.errors import UsageError
@@ -46,7 +47,10 @@ async def call(function: Callable[..., Any], *arguments: Any) -> Any:
     """Return what a function returns; a synchronous one runs in a thread, which a cancelled wait abandons."""
     if inspect.iscoroutinefunction(function):
         return await function(*arguments)
-    returned = await anyio.to_thread.run_sync(partial(function, *arguments), abandon_on_cancel=True)
+    # A limiter of its own: an abandoned thread keeps its token, and the shared ones would run out.
+    returned = await anyio.to_thread.run_sync(
+        partial(function, *arguments), abandon_on_cancel=True, limiter=anyio.CapacityLimiter(1)
+    )
     return await returned if inspect.isawaitable(returned) else returned
 
 

@@ -23,9 +23,9 @@ class GradeRunner:
     async def _grade(self, effect: Effect[Grade], work: Work) -> Grade:
         (key,) = effect.inputs
         try:
-            grade = await self._grader.grade(effect.task, work.load(key, Rollout))
+            grade = replace(await self._grader.grade(effect.task, work.load(key, Rollout)), rollout=key)
         except (Infra, ConnectionError):
             raise
         except Exception as error:  # noqa: BLE001 - one broken grading must not end the run
-            grade = Grade(status="failed", detail=f"{type(error).__name__}: {error}")
-        return replace(grade, rollout=key)
+            grade = Grade(key, status="failed", detail=f"{type(error).__name__}: {error}")
+        return grade

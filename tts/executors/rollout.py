@@ -6,13 +6,15 @@ import time
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
+from math import isfinite
 from pathlib import Path
+from typing import cast, get_args
 
 import anyio
 
 from tts.errors import Infra, LimitReached
 from tts.protocols import Agent, Work, Workspace, Workspaces
-from tts.types import Effect, Rollout, Step, Summary, Task, Usage
+from tts.types import Effect, Rollout, Status, Step, Summary, Task, Usage
 
 INFRA = (Infra, ConnectionError)
 """What counts as the machine's failure and not the agent's."""
@@ -36,12 +38,15 @@ class OneAttempt:
 
     def record(self, step: Step) -> None:
         """Add a step to the trajectory."""
-        self.n_steps += 1
+        _check_text(thought=step.thought, action=step.action, observation=step.observation)
+        _check_usage(step.usage)
         self._work.record(step)
+        self.n_steps += 1
         self._count(step.usage)
 
     def spend(self, usage: Usage) -> None:
         """Add usage that belongs to no step."""
+        _check_usage(usage)
         self._work.spend(usage)
         self._count(usage)
 
@@ -92,13 +97,13 @@ class RolloutRunner:
         rollout = Rollout(status="limit", error=f"stopped after {attempt.limits.seconds} seconds")
         try:
             with anyio.move_on_after(attempt.limits.seconds):
-                rollout = await self._agent.run(task, attempt)
-        except INFRA:
-            raise
-        except LimitReached as limit:
-            rollout = Rollout(status="limit", error=str(limit))
-        except Exception as error:  # noqa: BLE001 - a broken rollout is data
-            rollout = Rollout(status="failed", error=f"{type(error).__name__}: {error}")
+                rollout = _storable(await self._agent.run(task, attempt))
+        except (Exception, SystemExit) as error:  # a broken rollout is data
+            if _is_only(error, INFRA):
+                raise
+            if _is_only(error, (LimitReached,)):
+                return Rollout(status="limit", error="the attempt has passed its own bound")
+            return Rollout(status="failed", error=f"{type(error).__name__}: {error}")
         return rollout
 
     @asynccontextmanager
@@ -108,6 +113,43 @@ class RolloutRunner:
             return
         async with self._workspaces.open(task) as workspace:
             yield workspace
+
+
+def _is_only(error: BaseException, kinds: tuple[type[Exception], ...]) -> bool:
+    """Whether an error is of these kinds, or a group of nothing else, as task groups raise it."""
+    if isinstance(error, BaseExceptionGroup):
+        inner = cast(tuple[BaseException, ...], error.exceptions)  # pyright: ignore[reportUnknownMemberType]
+        return all(_is_only(one, kinds) for one in inner)
+    return isinstance(error, kinds)
+
+
+def _storable(rollout: Rollout) -> Rollout:
+    """Return an agent's rollout with the finite signals only, since JSON has no others.
+
+    Raises:
+        TypeError, ValueError: it cannot be stored.
+    """
+    if not isinstance(rollout, Rollout):  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise TypeError(f"an agent returns a Rollout, not {type(rollout).__name__}")
+    _check_text(answer=rollout.answer or "", patch=rollout.patch or "", error=rollout.error)
+    _check_usage(rollout.usage)
+    if rollout.status not in get_args(Status):
+        raise ValueError(
+            f"a rollout's status is one of {', '.join(get_args(Status))}, not {rollout.status!r}"
+        )
+    length = rollout.length if rollout.length is not None and isfinite(rollout.length) else None
+    return replace(rollout, length=length, signals={k: x for k, x in rollout.signals.items() if isfinite(x)})
+
+
+def _check_text(**texts: object) -> None:
+    for name, text in texts.items():
+        if not isinstance(text, str):
+            raise TypeError(f"{name} is text, not {type(text).__name__}")
+
+
+def _check_usage(usage: Usage) -> None:
+    if not (0 <= usage.known_usd < float("inf") and usage.input_tokens >= 0 and usage.output_tokens >= 0):
+        raise ValueError(f"usage is zero or more and finite, not {usage}")
 
 
 def _over(used: float, limit: float | None) -> bool:

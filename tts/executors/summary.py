@@ -24,9 +24,11 @@ class SummaryRunner:
         (key,) = effect.inputs
         rollout = work.load(key, Rollout)
         try:
-            summary = await self._summarizer.summarize(effect.task, rollout, work.steps(key))
+            given = await self._summarizer.summarize(effect.task, rollout, work.steps(key))
+            summary = replace(given, key=effect.key, rollout=key, outcome=rollout.status)
         except (Infra, ConnectionError):
             raise
         except Exception as error:  # noqa: BLE001 - a summarizer's failure must not harm the rollout
-            summary = Summary(status="failed", covered=0.0, error=f"{type(error).__name__}: {error}")
-        return replace(summary, key=effect.key, rollout=key, outcome=rollout.status)
+            reason = f"{type(error).__name__}: {error}"
+            summary = Summary(effect.key, key, "failed", outcome=rollout.status, covered=0.0, error=reason)
+        return summary

@@ -19,15 +19,17 @@ class VerdictRunner:
     async def perform(self, effects: Sequence[Effect[Verdict]], work: Work) -> Sequence[Verdict]:
         """Return one verdict per effect; missing ones are abstentions."""
         shown = [_candidate(key, work) for key in effects[0].inputs]
+        keys = tuple(candidate.rollout.key for candidate in shown)
         try:
-            verdicts = await self._judge.compare(effects[0].task, shown, n=len(effects))
+            given = await self._judge.compare(effects[0].task, shown, n=len(effects))
+            verdicts = [_checked(verdict, keys) for verdict in given]
         except (Infra, ConnectionError):
             raise
         except Exception as error:  # noqa: BLE001 - a judge that fails abstains
-            verdicts = [Verdict(status="failed", reason=f"{type(error).__name__}: {error}") for _ in effects]
-        missing = [Verdict(status="failed", reason="the judge gave too few verdicts")] * len(effects)
-        keys = tuple(candidate.rollout.key for candidate in shown)
-        return [_checked(verdict, keys) for verdict in (*verdicts, *missing)[: len(effects)]]
+            reason = f"{type(error).__name__}: {error}"
+            verdicts = [Verdict(keys, status="failed", reason=reason)] * len(effects)
+        missing = [Verdict(keys, status="failed", reason="the judge gave too few verdicts")] * len(effects)
+        return [*verdicts, *missing][: len(effects)]
 
 
 def _candidate(summary_key: str, work: Work) -> Candidate:

@@ -1,4 +1,4 @@
-"""Scripted performers and the contract of a stage: for authors of plug-ins, and for our own tests."""
+"""Scripted performers, and runs of a stage over them."""
 
 from __future__ import annotations
 
@@ -72,6 +72,19 @@ class ScriptedJudge:
         values = [self.value(candidate) for candidate in shown]
         best = None if None in values else shown[values.index(max(values))].rollout.key
         return [Verdict(preferred=best) for _ in range(n)]
+
+
+@dataclass(frozen=True, slots=True)
+class FailingJudge:
+    """A judge that raises an error each time it is asked."""
+
+    error: Exception = field(default_factory=lambda: RuntimeError("this judge always fails"))
+    fingerprint: str = "failing"
+    bound: Budget = FREE
+
+    async def compare(self, task: Task, shown: Sequence[Candidate], *, n: int = 1) -> list[Verdict]:
+        """Raise the error."""
+        raise self.error
 
 
 @asynccontextmanager
