@@ -70,9 +70,9 @@ def _about(entry: dict[str, Any]) -> str:
 
 
 def _helps() -> Iterator[tuple[str, str]]:
-    root = typer.main.get_command(app)
-    context = typer.Context(root, info_name="tts", terminal_width=WIDTH, color=False)
+    root: Any = typer.main.get_command(app)
+    told = {"terminal_width": WIDTH, "resilient_parsing": True}
+    context = root.make_context("tts", [], **told)
     yield "tts", root.get_help(context)
-    for name, command in root.commands.items():  # type: ignore[attr-defined]  # pyright: ignore
-        inner = typer.Context(command, info_name=name, parent=context, terminal_width=WIDTH)
-        yield f"tts {name}", command.get_help(inner)
+    for name, command in root.commands.items():
+        yield f"tts {name}", command.get_help(command.make_context(name, [], parent=context, **told))

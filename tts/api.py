@@ -145,6 +145,7 @@ def _blocking(function: Callable[P, Coroutine[Any, Any, T]]) -> Callable[P, T]:
         with ThreadPoolExecutor(1) as pool:
             return pool.submit(anyio.run, partial(function, *args, **kwargs)).result()
 
+    block.__name__ = block.__qualname__ = f"{function.__name__}_sync"
     return block
 
 

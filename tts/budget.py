@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Sequence
-from dataclasses import astuple, dataclass, field, fields
+from dataclasses import astuple, dataclass, field, fields, replace
 
 import anyio
 
@@ -31,9 +31,14 @@ def plus(a: Amount, b: Amount) -> Amount:
     return tuple(x + y for x, y in zip(a, b, strict=True))
 
 
-def amount(bound: Budget) -> Amount:
-    """Return a bound as numbers; an unknown part counts as endless."""
-    return tuple(float("inf") if x is None else float(x) for x in astuple(bound))
+def amount(limit: Budget) -> Amount:
+    """Return a limit as numbers; a part without a limit is endless."""
+    return tuple(float("inf") if x is None else float(x) for x in astuple(limit))
+
+
+def most(bound: Budget) -> Amount:
+    """Return a bound as numbers; an unknown part is endless, but for rollouts: only a rollout has any."""
+    return amount(bound if bound.rollouts is not None else replace(bound, rollouts=0))
 
 
 def charge(bound: Budget, usage: Usage, seconds: float) -> Amount:
@@ -92,7 +97,7 @@ class Account:
         Raises:
             Refused: not even the first fits once everything else has settled.
         """
-        waiter = _Waiter([amount(b) for b in bounds])
+        waiter = _Waiter([most(bound) for bound in bounds])
         self._queue.append(waiter)
         self._pump()
         try:
@@ -110,7 +115,7 @@ class Account:
         Raises:
             Refused: it does not fit now.
         """
-        one = [amount(bound)]
+        one = [most(bound)]
         if self._queue or not self._fitting(one):
             raise Refused(self._why(one[0]))
         return self._hold(one)

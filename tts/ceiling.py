@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tts.budget import ZERO, amount, plus
+from tts.budget import ZERO, most, plus
 from tts.experiment import choose
 from tts.ledger import Ledger
 from tts.protocols import Work
@@ -66,7 +66,7 @@ async def ceiling(tasks: Sequence[Task], strategies: Sequence[Strategy], cast: C
             store.close()
     total = ZERO
     for effect in executor.asked:
-        total = plus(total, amount(effect.bound))
+        total = plus(total, most(effect.bound))
     kinds = [effect.kind for effect in executor.asked]
     rollouts, summaries, verdicts = (kinds.count(k) * len(tasks) for k in ("rollout", "summary", "verdict"))
     return Ceiling(rollouts, summaries, verdicts, _budget([x * len(tasks) for x in total]))

@@ -18,7 +18,7 @@ import anyio
 import anyio.abc
 import anyio.from_thread
 
-from tts.budget import ZERO, Account, Reservation, amount, charge, plus
+from tts.budget import ZERO, Account, Reservation, charge, most, plus
 from tts.errors import Infra, LimitReached, Refused, TtsError
 from tts.events import Ended, Events, Found, RefusedEffect, Started
 from tts.protocols import Executor, Outcome
@@ -289,7 +289,7 @@ class Ledger:
                 await self._finish(flights, endings, paid, free=free)
 
     async def _begin(self, effects: Sequence[Effect[Any]]) -> list[int]:
-        return await self.store.begin(effects, [tuple(_finite(amount(e.bound))) for e in effects])
+        return await self.store.begin(effects, [tuple(_finite(most(e.bound))) for e in effects])
 
     async def _finish(
         self, flights: Sequence[Flight], endings: Sequence[Ending], paid: Paid, *, free: bool

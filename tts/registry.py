@@ -9,19 +9,25 @@ from __future__ import annotations
 import ast
 import inspect
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 from functools import cache
 from importlib.metadata import EntryPoint, entry_points
-from typing import Any
+from types import NoneType, UnionType
+from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
 from tts.errors import StrategyError, UsageError
 from tts.pipeline import Pipeline
 from tts.protocols import Stage
 
-NAME = re.compile(r"(?P<name>[a-zA-Z][a-zA-Z0-9_-]*?)(?:-(?P<m>\d+))?(?:@(?P<n>\d+))?")
+NAME = re.compile(r"(?P<name>[a-zA-Z][a-zA-Z0-9_-]*?)(?:-(?P<m>\d{1,9}))?(?:@(?P<n>\d{1,9}))?")
 """`vote`, `vote@16`, `pdr-rtv@6`, `short-3@8`."""
+
+LONGEST = 10_000
+"""The most characters of a strategy text; longer ones could exhaust the parser's stack."""
+_SHOWN = 80
+"""So many characters of the text, around the place, stand in an error."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +73,7 @@ def load(group: str, name: str) -> Any:
         raise UsageError(f"there is no {kind} {name!r}; {_choices(name, list(points))}")
     try:
         return points[name].load()
-    except (ImportError, AttributeError) as error:
+    except Exception as error:
         raise UsageError(f"{name!r} ({points[name].value}) cannot be loaded: {error}") from error
 
 
@@ -78,6 +84,8 @@ def resolve(text: str) -> Strategy:
         StrategyError: it cannot be read; the message points at the place and names the choices.
     """
     stripped = text.strip()
+    if len(stripped) > LONGEST:
+        raise StrategyError(f"a strategy has at most {LONGEST:,} characters, not {len(stripped):,}")
     match = NAME.fullmatch(stripped)
     if match is None:
         return Strategy(stripped, Pipeline(*_stages(stripped), name=stripped))
@@ -99,7 +107,7 @@ def estimator(text: str) -> Any:
 def _numbers(pattern: str, text: str) -> dict[str, int] | None:
     """Return what stands for the letters of a pattern: `short-m@k` in `short-3@8` gives m=3, k=8."""
     expression = re.sub(
-        r"(?<=[@^-])\\?([a-z])(?![a-z])", r"(?P<\1>\\d+)", re.escape(pattern).replace(r"\-", "-")
+        r"(?<=[@^-])\\?([a-z])(?![a-z])", r"(?P<\1>\\d{1,9})", re.escape(pattern).replace(r"\-", "-")
     )
     match = re.fullmatch(expression, text)
     return None if match is None else {name: int(value) for name, value in match.groupdict().items()}
@@ -109,9 +117,11 @@ def _preset(text: str, match: re.Match[str]) -> Pipeline:
     name = match["name"]
     if name not in plugins("tts.presets"):
         names = list(plugins("tts.presets"))
-        raise StrategyError(
-            f"{text!r}: there is no preset {name!r}; {_choices(name, names)}, or write stages"
+        stages = (
+            f"the stage {name!r} is written {name}(…)" if name in plugins("tts.stages") else "write stages"
         )
+        told = f"there is no preset {_excerpt(name)!r}; {_choices(name, names)}, or {stages}"
+        raise StrategyError(f"{_excerpt(text)!r}: {told}")
     preset = load("tts.presets", name)
     takes = inspect.signature(preset).parameters
     numbers = {key: int(match[key]) for key in ("m", "n") if match[key] is not None}
@@ -133,22 +143,30 @@ def _stages(text: str) -> list[Stage]:
         raise StrategyError(
             f"an empty strategy; {_choices('', list(plugins('tts.presets')))}, or write stages"
         )
+    line = re.sub(r"\s", " ", text)
     try:
-        tree = ast.parse(text, mode="eval").body
-    except (SyntaxError, ValueError, RecursionError) as error:
-        column = getattr(error, "offset", None) or 1
-        raise StrategyError(
-            f"{text!r}: cannot be read at column {column}; write it like 'sample(16) | rtv(keep=4)'"
-        ) from None
-    return [_stage(call, text) for call in _links(tree)]
+        tree = ast.parse(line, mode="eval").body
+    except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
+        raise _unreadable(line, getattr(error, "offset", None) or len(line) + 1) from None
+    rest = line.encode()[tree.end_col_offset :]
+    if b"#" in rest:  # a comment would hide the stages after it
+        raise _unreadable(line, len(line) - len(rest.decode()) + rest.decode().index("#") + 1)
+    return [_stage(link, line) for link in _links(tree)]
+
+
+def _unreadable(line: str, column: int) -> StrategyError:
+    told = f"cannot be read at column {column}; write it like 'sample(16) | rtv(keep=4)'"
+    return StrategyError(f"{_excerpt(line, column)!r}: {told}")
 
 
 def _links(tree: ast.expr) -> Iterator[ast.expr]:
-    if isinstance(tree, ast.BinOp) and isinstance(tree.op, ast.BitOr):
-        yield from _links(tree.left)
-        yield from _links(tree.right)
-    else:
-        yield tree
+    waiting = [tree]
+    while waiting:
+        node = waiting.pop()
+        if isinstance(node, ast.BinOp) and isinstance(node.op, ast.BitOr):
+            waiting += [node.right, node.left]
+        else:
+            yield node
 
 
 def _stage(node: ast.expr, text: str) -> Stage:
@@ -160,27 +178,81 @@ def _stage(node: ast.expr, text: str) -> Stage:
     if named.id not in stages:
         raise _wrong(named, text, f"there is no stage {named.id!r}; {_choices(named.id, list(stages))}")
     factory = load("tts.stages", named.id)
-    positional = [_value(argument, text) for argument in call.args] if call else []
-    keywords = {k.arg: _value(k.value, text) for k in call.keywords if k.arg} if call else {}
-    return _made(factory, positional, keywords, lambda told: _wrong(node, text, told))
-
-
-def _made(
-    factory: Callable[..., Stage],
-    positional: list[Any],
-    keywords: dict[str, Any],
-    wrong: Callable[[str], StrategyError],
-) -> Stage:
+    positional = call.args if call else []
+    keywords = _keywords(call.keywords, text) if call else {}
     signature = inspect.signature(factory)
     try:
-        signature.bind(*positional, **keywords)
+        given = signature.bind(*positional, **keywords).arguments
     except TypeError as error:
         takes = ", ".join(str(p).split(":")[0] for p in signature.parameters.values())
-        raise wrong(f"{error}; it takes ({takes})") from None
+        raise _wrong(node, text, f"{error}; it takes ({takes})") from None
+    _check_types(factory, given, text)
     try:
-        return factory(*positional, **keywords)
+        made: Stage = factory(
+            *(_value(place, text) for place in positional),
+            **{name: _value(place, text) for name, place in keywords.items()},
+        )
     except (UsageError, TypeError, ValueError) as error:
-        raise wrong(str(error)) from None
+        raise _wrong(node, text, str(error)) from None
+    return made
+
+
+def _keywords(written: Sequence[ast.keyword], text: str) -> dict[str, ast.expr]:
+    keywords: dict[str, ast.expr] = {}
+    for keyword in written:
+        if keyword.arg is None:
+            raise _wrong(keyword.value, text, "expected a parameter by its name, as in rtv(keep=4)")
+        if keyword.arg in keywords:
+            raise _wrong(keyword.value, text, f"{keyword.arg} is given twice")
+        keywords[keyword.arg] = keyword.value
+    return keywords
+
+
+def _check_types(factory: Callable[..., Any], given: dict[str, Any], text: str) -> None:
+    hints = _hints(factory)
+    for name, place in given.items():
+        if isinstance(place, ast.expr) and not _fits(value := _value(place, text), hints.get(name, Any)):
+            told = f"{name} takes {_named(hints[name])}, not {_excerpt(repr(value))}"
+            raise _wrong(place, text, told)
+
+
+def _hints(factory: Callable[..., Any]) -> dict[str, Any]:
+    """Return the types of a factory's parameters; none where its module hides them from run time."""
+    try:
+        return get_type_hints(factory)
+    except (NameError, TypeError):
+        return {}
+
+
+def _fits(value: object, hint: Any) -> bool:
+    """Return whether a value of the text fits a type; a type that no text can tell is left to the stage."""
+    if get_origin(hint) in (Union, UnionType):
+        return any(_fits(value, part) for part in get_args(hint))
+    if get_origin(hint) is Literal:
+        return value in get_args(hint)
+    if get_origin(hint) is Callable or hint is Callable:
+        return False
+    if hint in (int, float):
+        return isinstance(value, (int, hint)) and not isinstance(value, bool)
+    return isinstance(value, hint) if hint in (str, bool, NoneType) else True
+
+
+def _named(hint: Any) -> str:
+    if get_origin(hint) in (Union, UnionType):
+        named = [_named(part) for part in get_args(hint)]
+        return " or ".join(name for name in named if name)
+    if get_origin(hint) is Literal:
+        return " or ".join(repr(choice) for choice in get_args(hint))
+    return _WORDS.get(hint, "")
+
+
+_WORDS: dict[Any, str] = {
+    int: "a whole number",
+    float: "a number",
+    str: "a word or a quoted text",
+    bool: "True or False",
+    NoneType: "None",
+}
 
 
 def _value(node: ast.expr, text: str) -> Any:
@@ -188,12 +260,20 @@ def _value(node: ast.expr, text: str) -> Any:
         return node.id
     try:
         return ast.literal_eval(node)
-    except (ValueError, SyntaxError):
+    except (ValueError, TypeError, SyntaxError):
         raise _wrong(node, text, "expected a number, a word or a quoted text") from None
 
 
 def _wrong(node: ast.expr, text: str, told: str) -> StrategyError:
-    return StrategyError(f"{text!r}: at column {node.col_offset + 1}: {told}")
+    column = len(text.encode()[: node.col_offset].decode()) + 1
+    return StrategyError(f"{_excerpt(text, column)!r}: at column {column}: {told}")
+
+
+def _excerpt(text: str, column: int = 1) -> str:
+    """Return the text, or so much of it around a column as an error can show."""
+    start = max(0, min(column - _SHOWN // 2, len(text) - _SHOWN))
+    end = start + _SHOWN
+    return ("…" if start else "") + text[start:end] + ("…" if end < len(text) else "")
 
 
 def _choices(name: str, names: list[str]) -> str:

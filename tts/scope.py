@@ -242,8 +242,11 @@ class StageScope:
     async def _ask_what_fits(self, effects: Sequence[Effect[T]], since: float) -> dict[str, Done[T]]:
         """Reserve in the strategy's account, go through the ledger, note what was used, and settle."""
         new = [effect for effect in effects if effect.key not in self._run.uses]
-        reservation = await self._reserve(new)
-        kept = {effect.key for effect in new[reservation.n :]}
+        reservation, reason = await self._reserve(new)
+        # What an earlier asking has brought in the meantime needs no budget any more.
+        kept = {effect.key for effect in new[reservation.n :] if effect.key not in self._run.uses}
+        if kept and reason:
+            self._run.refusals.append(reason)
         asked = [effect for effect in effects if effect.key not in kept]
         spent = ZERO
         try:
@@ -254,15 +257,14 @@ class StageScope:
             self._account.settle(reservation, spent)
         return {effect.key: one for effect, one in zip(asked, ended, strict=True)}
 
-    async def _reserve(self, effects: Sequence[Effect[Any]]) -> Reservation:
-        """Return a reservation for as many of the effects as fit; it may be for none."""
+    async def _reserve(self, effects: Sequence[Effect[Any]]) -> tuple[Reservation, str]:
+        """Return a reservation for as many of the effects as fit, and why it is for none where it is."""
         if not effects:
-            return await self._account.reserve([])
+            return await self._account.reserve([]), ""
         try:
-            return await self._account.reserve([effect.bound for effect in effects])
+            return await self._account.reserve([effect.bound for effect in effects]), ""
         except Refused as refusal:
-            self._run.refusals.append(str(refusal))
-            return await self._account.reserve([])
+            return await self._account.reserve([]), str(refusal)
 
     def _note(self, effect: Effect[Any], done: Done[Any], since: float) -> Amount:
         """Note the use of an effect; return what it adds to the strategy's account, once."""

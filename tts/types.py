@@ -219,8 +219,8 @@ class Summary:
 
     The content follows arXiv 2604.16529 (METHODS: requirements, actions, changes, commands, errors,
     evidence, final state, verification). `covered` is the share of the trajectory that was read, 0 to 1.
-    `tests` come from captured output only; `last_edit` is the last step known to change files, -1: none; `claims` are what the agent said. `verified`, `attempted`
-    and `unverified` say which statements captured evidence confirms, contradicts or leaves open.
+    `tests` come from captured output only; `last_edit` is the last step known to change files, -1: none.
+    `claims` are what the agent said. `verified`, `attempted` and `unverified` say which statements captured evidence confirms, contradicts or leaves open.
     """
 
     key: str = ""

@@ -27,12 +27,12 @@ class Habits:
     line's suspiciousness. `temper`: spread of an attempt's own liking for each operator.
     """
 
-    n_trials: int = 14
+    n_trials: int = 24
     n_more: int = 4
     careful: float = 0.5
     stack: float = 0.5
-    focus: float = 2.0
-    temper: float = 0.7
+    focus: float = 4.0
+    temper: float = 0.5
 
 
 HABITS = Habits()
