@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import ast
+import json
 import subprocess
 from collections.abc import Sequence
 from pathlib import Path
+from random import Random
 
 import anyio
 import pytest
@@ -13,11 +15,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tts.demo import HiddenTests, RepairAgent, instances, tasks, truths, warm_tests
+from tts.demo.dataset import CORPUS, FAILING, bugs
 from tts.demo.edits import apply, candidates, overlap
+from tts.demo.failing import measure, run_all
 from tts.demo.harness import Outcome, Report
 from tts.demo.localize import named_in, ochiai
 from tts.demo.operators import OPERATORS
-from tts.demo.priors import trials
+from tts.demo.priors import Progress, Trial, trials
+from tts.demo.search import Habits, Search, texts_of
 from tts.errors import UsageError
 from tts.summarizers.extractive import ExtractiveSummarizer
 from tts.types import Budget, Command, Grade, Rollout, Step, Summary, Task
@@ -212,7 +217,7 @@ def test_an_attempt_is_the_same_for_the_same_seed_and_another_for_another(
 
 
 def test_it_repairs_what_one_edit_can_repair(corpus: Path, tmp_path: Path) -> None:
-    told = attempts(corpus, tmp_path, 0, range(8))
+    told = attempts(corpus, tmp_path, 0, range(12))
     resolved = [(rollout, steps) for rollout, steps, grade in told if grade.resolved]
     assert resolved
     for rollout, steps in resolved:
@@ -252,6 +257,36 @@ def test_a_workspace_is_needed() -> None:
         anyio.run(main)
 
 
+def test_shipped_bugs_are_attempted_the_same_for_the_same_seed(tmp_path: Path) -> None:
+    ids = [bug.id for bug in bugs()]
+    assert len(ids) >= 24
+    assert len({bug.package for bug in bugs()}) >= 8
+    for which in (0, len(ids) // 2, len(ids) - 1):
+        (one, steps, grade), (same, same_steps, same_grade) = attempts(CORPUS, tmp_path, which, [7, 7])
+        assert [(s.action, s.observation) for s in steps] == [(s.action, s.observation) for s in same_steps]
+        assert (one.patch, one.answer, grade) == (same.patch, same.answer, same_grade)
+
+
+def test_the_shipped_record_of_failing_tests_is_what_is_measured() -> None:
+    async def main() -> None:
+        async with warm_tests() as harness:
+            assert await measure(harness) == json.loads(FAILING.read_text()), "run python -m tts.demo.failing"
+            for bug in bugs():
+                report = await run_all(harness, bug, correct=True)
+                assert report.passed, (bug.id, report.log())
+
+    anyio.run(main)
+
+
+def test_the_truth_of_shipped_bugs_is_in_no_task(tmp_path: Path) -> None:
+    for task, record in zip(tasks(tmp_path), instances(), strict=True):
+        shown = repr(task)
+        assert record["patch"] not in shown
+        assert "test_hidden" not in shown
+        assert record["FAIL_TO_PASS"]
+        assert record["base_commit"] == task.base_commit
+
+
 def test_priors_are_read_from_captured_commands() -> None:
     edit = "edit a.py:1:1 '<' -> '<='"
     log = (
@@ -273,7 +308,8 @@ def test_priors_are_read_from_captured_commands() -> None:
 
 SNIPPETS = (
     CODE,
-    "def f(a, b=None, *, key=''):\n    total = 0\n    for i in range(len(a)):\n        total += a[i] * 2 - 1\n"
+    "def f(a, b=None, *, key=''):\n    total = 0\n"
+    "    for i in range(len(a)):\n        total += a[i] * 2 - 1\n"
     "        if not b and i >= 3 or key in a:\n            break\n    return total if total else None\n",
     "class C:\n    def g(self, x):\n        self.n = x\n        y = sorted(x, key=len)[1:-1]\n"
     "        return (y, self.n, self.m, f'{x!r}', 'ü' + x.lstrip())\n",
@@ -319,6 +355,56 @@ def test_the_table_has_no_operator_twice_and_every_one_draws_something() -> None
     assert len(set(names)) == len(names)
     used = {edit.operator for source in SNIPPETS for edit in candidates("a.py", source.encode())}
     assert used == set(names)
+
+
+def search(seed: int, *, stack: float = 1.0) -> Search:
+    sources = {"a.py": CODE.encode()}
+    start = Trial((), Progress(0, 5), "base")
+    found = Search(candidates("a.py", CODE.encode()), sources, start, Habits(stack=stack), Random(seed))
+    found.weigh({("a.py", line): 1.0 for line in range(15, 30)}, set())
+    return found
+
+
+@given(st.integers(0, 1000))
+def test_a_search_never_tries_the_same_twice_and_is_the_same_for_a_seed(seed: int) -> None:
+    one, two, drawn = search(seed), search(seed), set[tuple[str, ...]]()
+    for n in range(15):
+        edits = one.draw()
+        assert edits is not None
+        assert edits == two.draw()
+        texts = texts_of(edits)
+        assert frozenset(texts) not in {frozenset(known) for known in drawn}
+        drawn.add(texts)
+        came = Progress(n % 2, 5)
+        for each in (one, two):
+            each.learn(Trial(texts, came, "other", issue_passed=False))
+
+
+def test_two_edits_that_each_helped_are_tried_together() -> None:
+    found = search(0)
+    singles = [
+        e for e in candidates("a.py", CODE.encode()) if e.line in (16, 29) and e.operator == "off_by_one"
+    ]
+    one = next(e for e in singles if e.line == 16)
+    two = next(e for e in singles if e.line == 29)
+    for edit in (one, two):
+        found.learn(Trial(texts_of((edit,)), Progress(1, 5), "other", issue_passed=False))
+    assert set(found.draw() or ()) == {one, two}
+
+
+def test_what_passes_the_suite_is_handed_in_before_what_only_passes_the_issues_tests() -> None:
+    found = search(0)
+    first, second, third = ((edit,) for edit in candidates("a.py", CODE.encode())[:3])
+    assert found.choice().texts == ()
+    found.learn(Trial(texts_of(first), Progress(1, 9), "other", issue_passed=False))
+    assert found.choice().texts == texts_of(first)
+    found.learn(Trial(texts_of(second), Progress(2), "", issue_passed=True))
+    assert found.choice().texts == texts_of(second)
+    assert found.unverified() == [second]
+    found.learn(Trial(texts_of(third), Progress(2), "", issue_passed=True, suite_passed=True))
+    assert found.choice().texts == texts_of(third)
+    found.learn(Trial(texts_of(third), issue_passed=True, suite_passed=False))
+    assert found.choice().texts == texts_of(second)
 
 
 def test_a_file_that_is_not_python_has_no_edits() -> None:

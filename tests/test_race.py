@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from random import Random
 from typing import Any, Literal
@@ -252,3 +252,26 @@ def test_a_stage_that_raises_in_a_race_leaves_nothing_running(tmp_path: Path) ->
     assert "a fault of the stage" in choice.error
     assert "cancelled" in statuses(tmp_path)
     assert "started" not in statuses(tmp_path)
+
+
+def test_a_stage_may_sample_inside_its_race_when_the_budget_is_tight(tmp_path: Path) -> None:
+    class Inside:
+        async def __call__(self, pool: Any, scope: Any) -> Any:
+            async with scope.lanes(3) as lanes:
+                while await lanes.changed():
+                    pass
+                assert await scope.sample(1, start=3)  # the lanes have ended below their bound
+            return replace(pool, rollouts=tuple(lane.rollout for lane in lanes))
+
+    runner = Runner([1, 2, 3, 4, 5])
+    agent = ScriptedAgent(runner, bound=Budget(usd=5.0))
+
+    async def main() -> Choice:
+        async with opened(agent=agent, folder=tmp_path) as ledger:
+            work = strategy_run(ledger, agent=agent, budget=Budget(usd=15.0))
+            with anyio.fail_after(20):
+                return await choose(work, strategy_of(Pipeline(Inside())))
+
+    choice = anyio.run(main)
+    assert (choice.error, len(choice.pool), choice.incomplete) == ("", 3, False)
+    assert choice.spending.usage.known_usd == 10.0

@@ -17,10 +17,11 @@ from tts.agents.function import AgentFunction, as_agent
 from tts.errors import UsageError
 from tts.events import Events, Listener
 from tts.executors.local import LocalExecutor, local
-from tts.experiment import check_bounds, choose, needs, strategy_of
+from tts.experiment import check_bounds, choose, strategy_of
 from tts.given import store_given
 from tts.ledger import SLOTS, Ledger
 from tts.lineage import Graph, lineage, mermaid
+from tts.pipeline import needs
 from tts.protocols import Agent, Judge, Stage, Summarizer, Workspaces
 from tts.records import decode, encode
 from tts.registry import Strategy, load, plugins

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Sequence
-from dataclasses import astuple, dataclass, field, fields, replace
+from dataclasses import dataclass, field, fields, replace
+from operator import add
 
 import anyio
 
@@ -24,16 +25,18 @@ Amount = tuple[float, ...]
 """Dollars, tokens, seconds, rollouts."""
 
 ZERO: Amount = (0.0,) * len(NAMES)
+ENDLESS: Amount = (float("inf"),) * len(NAMES)
 
 
 def plus(a: Amount, b: Amount) -> Amount:
     """Return the sum, element by element."""
-    return tuple(x + y for x, y in zip(a, b, strict=True))
+    return tuple(map(add, a, b))
 
 
 def amount(limit: Budget) -> Amount:
     """Return a limit as numbers; a part without a limit is endless."""
-    return tuple(float("inf") if x is None else float(x) for x in astuple(limit))
+    parts = (limit.usd, limit.tokens, limit.seconds, limit.rollouts)
+    return tuple(float("inf") if x is None else float(x) for x in parts)
 
 
 def most(bound: Budget) -> Amount:
@@ -132,12 +135,14 @@ class Account:
         if self.parent is not None:
             self.parent.add(spent)
 
-    def share(self, keep: float) -> Account:
-        """Return an account for one stage: what remains here, less the share `keep` (0 to 1) of it."""
+    def share(self, keep: float, keep_rollouts: float = 0.0) -> Account:
+        """Return an account for one stage: what remains here, less the shares (0 to 1) for later stages."""
         child = Account(Budget(), parent=self)
         child.limit = tuple(
-            x if x == float("inf") else max(0.0, x - y) * (1 - keep)
-            for x, y in zip(self.limit, self._taken(), strict=True)
+            limit if limit == float("inf") else max(0.0, limit - taken) * (1 - kept)
+            for limit, taken, kept in zip(
+                self.limit, self._taken(), (keep, keep, keep, keep_rollouts), strict=True
+            )
         )
         return child
 
@@ -149,6 +154,8 @@ class Account:
 
     def _fitting(self, bounds: Sequence[Amount]) -> int:
         """How many of the bounds, from the first on, fit together."""
+        if self.limit == ENDLESS:
+            return len(bounds)
         taken = self._taken()
         for n, bound in enumerate(bounds):
             taken = plus(taken, bound)

@@ -15,7 +15,7 @@ from tts.errors import UsageError
 from tts.events import Chosen, Events, Listener, Noticed, TaskEnded
 from tts.executors.local import local
 from tts.ledger import SLOTS, Ledger
-from tts.pipeline import Pipeline
+from tts.pipeline import Pipeline, needs
 from tts.protocols import Agent, Grader, Judge, Stage, Summarizer, Workspaces, bound_of
 from tts.registry import Strategy, estimator, resolve
 from tts.run import Choice, Config, Run, read_config, save_config
@@ -245,13 +245,6 @@ def strategy_of(given: str | Stage) -> Strategy:
     return Strategy(pipeline.name, pipeline)
 
 
-def needs(stage: Stage) -> set[str]:
-    """Return the roles that a stage names in its attribute `needs`; a pipeline those of its stages."""
-    if isinstance(stage, Pipeline):
-        return {name for inner in stage.stages for name in needs(inner)}
-    return set(getattr(stage, "needs", ()))
-
-
 def check_bounds(cast: Cast, limits: Iterable[Budget]) -> None:
     """Check that nothing with an unknown bound could overshoot a limit.
 
@@ -266,9 +259,10 @@ def check_bounds(cast: Cast, limits: Iterable[Budget]) -> None:
             for name, player in roles.items():
                 unknown = player is not None and getattr(player.bound, dimension) is None
                 if value is not None and dimension in FLAGS and unknown:
+                    way = f"give {FLAGS[dimension]} or a `bound`" if name == "agent" else "give it a `bound`"
                     raise UsageError(
                         f"a limit on {dimension} needs the most that one call of the {name} can cost, "
-                        f"which is unknown: give {FLAGS[dimension]} (or a `bound` in Python)"
+                        f"which is unknown: {way}"
                     )
 
 

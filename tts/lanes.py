@@ -10,7 +10,7 @@ from typing import Any
 
 import anyio
 
-from tts.budget import ZERO, Account, Amount, Reservation
+from tts.budget import ZERO, Account, Amount, Reservation, charge
 from tts.errors import Refused
 from tts.ledger import Flight, Ledger
 from tts.records import Record
@@ -40,6 +40,7 @@ class LedgerLane:
     partial: Record | None = None
     stopped: bool = False
     cut: float | None = None
+    settled: Amount | None = None
 
     @property
     def index(self) -> int:
@@ -56,7 +57,10 @@ class LedgerLane:
     @property
     def thought(self) -> bool:
         """Whether its thinking is over."""
-        return self.rollout is not None or (self.flight is not None and self.flight.thought)
+        rollout = self.rollout
+        if rollout is not None and (rollout.thought or rollout.status == "finished"):
+            return True
+        return self.flight is not None and self.flight.thought
 
     @property
     def rollout(self) -> Rollout | None:
@@ -147,7 +151,7 @@ class LedgerLanes:
             for lane in self.lanes:
                 if lane.flight is not None:
                     lane.flight.listeners.remove(self._tell)
-                self.account.settle(lane.reservation, self._charged(lane))
+                self._settle(lane, self._charged(lane))
 
     def __iter__(self) -> Iterator[LedgerLane]:
         return iter(self.lanes)
@@ -171,7 +175,19 @@ class LedgerLanes:
             self._tell()
 
     def _tell(self) -> None:
+        for lane in self.lanes:
+            if lane.settled is None and lane.flight is not None and lane.flight.done is not None:
+                drawn = lane.drawn()
+                self._settle(lane, charge(lane.effect.bound, drawn.usage, drawn.seconds))
         self.news.set()
+
+    def _settle(self, lane: LedgerLane, spent: Amount) -> None:
+        """Settle a lane as it ends, so that nobody waits for it; correct that once the race is over."""
+        if lane.settled is None:
+            self.account.settle(lane.reservation, spent)
+        else:
+            self.account.add(tuple(x - y for x, y in zip(spent, lane.settled, strict=True)))
+        lane.settled = spent
 
     def _charged(self, lane: LedgerLane) -> Amount:
         error = lane.flight.done.error if lane.flight is not None and lane.flight.done is not None else None

@@ -43,12 +43,22 @@ class Pipeline:
     async def __call__(self, pool: Pool, scope: Scope) -> Pool:
         """Return the pool that the last stage returns."""
         for i, stage in enumerate(self.stages):
-            keep = 0.0 if all(is_free(later) for later in self.stages[i + 1 :]) else LATER_SHARE
+            later = self.stages[i + 1 :]
+            keep = 0.0 if all(is_free(one) for one in later) else LATER_SHARE
+            keep_rollouts = keep if any("agent" in needs(one) for one in later) else 0.0
             try:
-                pool = await stage(pool, scope.enter(pool, label=label(stage), keep=keep))
+                inner = scope.enter(pool, label=label(stage), keep=keep, keep_rollouts=keep_rollouts)
+                pool = await stage(pool, inner)
             except* Refused:
                 pool = replace(pool, incomplete=True)
         return pool
+
+
+def needs(stage: Stage) -> set[str]:
+    """Return the roles that a stage names in its attribute `needs`; a pipeline those of its stages."""
+    if isinstance(stage, Pipeline):
+        return {name for inner in stage.stages for name in needs(inner)}
+    return set(getattr(stage, "needs", ()))
 
 
 def is_free(stage: Stage) -> bool:

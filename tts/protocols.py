@@ -202,8 +202,12 @@ class Scope(Protocol):
         """Return the first `votes` votes on each group, over its display orders; fewer where refused."""
         ...
 
-    def enter(self, pool: Pool, *, label: str, keep: float) -> Scope:
-        """Return the next stage's scope, which leaves the share `keep` of the budget to later ones."""
+    def enter(self, pool: Pool, *, label: str, keep: float = 0.0, keep_rollouts: float = 0.0) -> Scope:
+        """Return the next stage's scope; enter one at a time.
+
+        It leaves to later stages the share `keep` of what remains of dollars, tokens and seconds, and
+        `keep_rollouts` of the rollouts.
+        """
         ...
 
 

@@ -106,11 +106,11 @@ class StageScope:
         """Return a generator derived from run seed, task, the stage's pool and the labels."""
         return Random(int(digest([self._run.seed, self.task.digest, self._keys, labels])[:16], 16))
 
-    def enter(self, pool: Pool, *, label: str, keep: float) -> StageScope:
-        """Return the next stage's scope; `keep` (0 to 1) of what remains is left to later stages."""
+    def enter(self, pool: Pool, *, label: str, keep: float = 0.0, keep_rollouts: float = 0.0) -> StageScope:
+        """Return the next stage's scope; the shares (0 to 1) of what remains are left to later stages."""
         trace = OpenTrace(label, pool.keys)
         self._run.stages.append(trace)
-        return StageScope(self._run, self._account.share(keep), pool.keys, trace)
+        return StageScope(self._run, self._account.share(keep, keep_rollouts), pool.keys, trace)
 
     async def do(self, effect: Effect[T]) -> T:
         """Return the effect's result; see the protocol for what it raises."""

@@ -145,9 +145,10 @@ class Rollout:
 
     An agent fills `answer` (and, without a workspace, `patch`), and may set `status`, `length` and
     `signals`; the engine fills the rest. `length` is the attempt's own measure of its thinking (tokens,
-    or steps), None when unknown. `signals` are numbers from the attempt itself, such as the mean
-    log-probability or the share of visible tests that pass; never from the truth. `priors` are the keys
-    of the rollouts whose summaries it was given. `iteration` is 0 without priors.
+    or steps), None when unknown; `thought` says whether its thinking came to an end. `signals` are numbers
+    from the attempt itself, such as the mean log-probability or the share of visible tests that pass;
+    never from the truth. `priors` are the keys of the rollouts whose summaries it was given. `iteration`
+    is 0 without priors.
     """
 
     key: str = ""
@@ -159,6 +160,7 @@ class Rollout:
     usage: Usage = Usage()
     seconds: float = 0.0
     length: float | None = None
+    thought: bool = False
     priors: tuple[str, ...] = ()
     iteration: int = 0
     signals: Mapping[str, float] = field(default_factory=dict[str, float])
@@ -220,7 +222,8 @@ class Summary:
     The content follows arXiv 2604.16529 (METHODS: requirements, actions, changes, commands, errors,
     evidence, final state, verification). `covered` is the share of the trajectory that was read, 0 to 1.
     `tests` come from captured output only; `last_edit` is the last step known to change files, -1: none.
-    `claims` are what the agent said. `verified`, `attempted` and `unverified` say which statements captured evidence confirms, contradicts or leaves open.
+    `claims` are what the agent said. `verified`, `attempted` and `unverified` say which statements
+    captured evidence confirms, contradicts or leaves open.
     """
 
     key: str = ""
@@ -390,6 +393,8 @@ class Effect(Generic[T]):
     effects, in the order that they are shown. `performer` is a fingerprint. `occurrence` tells apart
     askings of the same question. `bound` is the most that it can cost. `returns` is the type of the
     result, a frozen dataclass with `status` and `usage`; neither `bound` nor `returns` is in the key.
+    `key` is a hex hash of all the rest; `question` the same without the occurrence: effects with one
+    question may be performed together.
     """
 
     kind: str
@@ -401,17 +406,13 @@ class Effect(Generic[T]):
     occurrence: int = 0
     seed: int = 0
     bound: Budget = Budget()
+    question: str = field(init=False, repr=False)
+    key: str = field(init=False)
 
-    @property
-    def key(self) -> str:
-        """Hex hash of kind, task, performer, inputs, parameters, occurrence and run seed."""
-        return digest([self.question, self.occurrence])
-
-    @property
-    def question(self) -> str:
-        """Hex hash of all but the occurrence: effects with one question may be performed together."""
+    def __post_init__(self) -> None:
         body = [self.kind, self.task.digest, self.performer, self.inputs, dict(self.params), self.seed]
-        return digest(body)
+        object.__setattr__(self, "question", digest(body))
+        object.__setattr__(self, "key", digest([self.question, self.occurrence]))
 
 
 def jsonable(value: object) -> Any:

@@ -6,7 +6,8 @@ Improved LLM Reasoning", 2025, arXiv 2505.17813, section 3.
 Departure: the race goes by length and not by arrival.  A lane is cut when its own length passes the m-th
 smallest finished length, so the winners depend on the rollouts and not on the machine; at equal speeds
 this is the paper's rule.  `halt="arrival"` is the paper's to the letter, and is what happens when the
-agent reports no length.  Where fewer than m finish, the paper says nothing; those that did are kept.
+agent reports no length.  Where one of the m fails after its thinking, or fewer than m finish, the paper
+says nothing; those that finished are kept.
 """
 
 from __future__ import annotations
@@ -39,25 +40,21 @@ class Race:
         async with scope.lanes(self.k) as lanes:
             while await lanes.changed():
                 self._cut(lanes)
-        rollouts = [lane.rollout for lane in _by_length(lanes) if lane.rollout is not None]
-        finished = tuple(r for r in rollouts if r.status == "finished")
-        return Pool(finished[: self.m], incomplete=pool.incomplete)
+        first = [lane for lane in _by_length(lanes) if lane.thought][: self.m]
+        rollouts = (lane.rollout for lane in first if lane.rollout is not None)
+        return Pool(tuple(r for r in rollouts if r.status == "finished"), incomplete=pool.incomplete)
 
     def _cut(self, lanes: Lanes) -> None:
-        thought = [lane for lane in _by_length(lanes) if _has_thought(lane)]
+        thought = [lane for lane in _by_length(lanes) if lane.thought]
         if len(thought) < self.m:
             return
         limit = thought[self.m - 1].length
         for lane in lanes:
             if limit is None or self.halt == "arrival":
-                if lane not in thought[: self.m] and not _has_thought(lane):
+                if lane not in thought[: self.m] and not lane.thought:
                     lane.stop(at=limit)
             elif lane.length is not None and lane.length > limit:
                 lane.stop(at=limit)
-
-
-def _has_thought(lane: Lane) -> bool:
-    return lane.thought and (lane.rollout is None or lane.rollout.status == "finished")
 
 
 def _by_length(lanes: Lanes) -> list[Lane]:

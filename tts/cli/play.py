@@ -63,15 +63,16 @@ def ceiling_line(found: Ceiling, budget: Budget) -> str:
     known += [text.plural(cost.tokens or 0, "token")] * (cost.tokens is not None)
     known += [f"{text.seconds(cost.seconds)} of work"] * (cost.seconds is not None)
     unknown = [name for name in FLAGS if getattr(cost, name) is None]
-    flags = " and ".join(FLAGS[name] for name in unknown)
-    rest = f"; {_named(unknown)} not known ({flags} would tell)" if unknown else ""
+    names = listed(["dollars" if name == "usd" else name for name in unknown])
+    rest = f"; how many {names} is unknown without {listed([FLAGS[n] for n in unknown])}" if unknown else ""
     limits = _limits(budget)
     stop = f"; the run stops at {', '.join(limits)}" if limits else ""
     return f"At most {', '.join([*counts, *known])}{rest}{stop}."
 
 
-def _named(dimensions: list[str]) -> str:
-    return " and ".join("dollars" if name == "usd" else name for name in dimensions) + " are"
+def listed(names: list[str]) -> str:
+    """Return the names as a list in a sentence."""
+    return " and ".join([", ".join(names[:-1]), names[-1]] if len(names) > 1 else names)
 
 
 def ceiling_json(found: Ceiling, budget: Budget) -> dict[str, Any]:

@@ -19,7 +19,7 @@ from tts.types import Task
 
 CORPUS = Path(__file__).with_name("corpus")
 FAILING = Path(__file__).with_name("failing.json")
-"""Per instance id, the tests that fail at the base commit, as measured by `tts.demo.grader.measure`."""
+"""Per instance id, the tests that fail at the base commit, as measured by `tts.demo.failing`."""
 
 ISSUE, HIDDEN = "tests/test_issue.py", "tests/test_hidden.py"
 
@@ -107,7 +107,7 @@ def instances(corpus: Path = CORPUS) -> list[Instance]:
 def _instance(bug: Bug) -> Instance:
     name, _ = repository.commit(bug.base)
     failing = set(_failing().get(bug.id, tests_in(ISSUE, bug.base[ISSUE])))
-    tests = _all_tests(bug)
+    tests = all_tests(bug)
     return Instance(
         instance_id=bug.id,
         repo=f"tts-demo/{bug.package}",
@@ -156,10 +156,11 @@ def truths(corpus: Path = CORPUS) -> dict[str, Truth]:
 def _truth(bug: Bug) -> Truth:
     files = {name: text for name, text in bug.base.items() if name.startswith("tests/")}
     hidden = tests_in(HIDDEN, bug.hidden)
-    return Truth(bug.id, {**files, HIDDEN: bug.hidden}, tuple(_all_tests(bug)), tuple(hidden))
+    return Truth(bug.id, {**files, HIDDEN: bug.hidden}, tuple(all_tests(bug)), tuple(hidden))
 
 
-def _all_tests(bug: Bug) -> list[str]:
+def all_tests(bug: Bug) -> list[str]:
+    """Return the ids of the visible and the hidden tests."""
     files = {
         **{name: text for name, text in bug.base.items() if name.startswith("tests/test_")},
         HIDDEN: bug.hidden,

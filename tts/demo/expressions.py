@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator
 
-from tts.demo.source import Site, Span
+from tts.demo.source import Site, Span, called
 
 _NEAR_SIGNS: dict[type[ast.AST], tuple[str, tuple[str, ...]]] = {
     ast.Lt: ("<", ("<=", ">", ">=")),
@@ -121,6 +121,8 @@ def none_test(site: Site) -> Iterator[Span]:
         if isinstance(bare, (ast.Name, ast.Attribute, ast.Call)):
             yield site.put(test, f"{site.text(bare)} is {'not ' if bare is test else ''}None")
     if isinstance(node, ast.BoolOp) and isinstance(node.op, ast.Or) and len(node.values) == 2:
+        if isinstance(node.values[0], (ast.Compare, ast.BoolOp, ast.UnaryOp)):
+            return
         first, second = (site.text(value) for value in node.values)
         yield site.put(node, f"{first} if {first} is not None else {second}")
     if isinstance(node, ast.Compare) and isinstance(node.ops[0], (ast.Is, ast.IsNot)) and len(node.ops) == 1:
@@ -150,6 +152,8 @@ def off_by_one(site: Site) -> Iterator[Span]:
     node, parent = site.node, site.parent
     if not isinstance(node, (ast.Name, ast.Attribute, ast.Call, ast.BinOp, ast.Subscript)):
         return
+    if site.is_collection(node):
+        return
     is_bound = isinstance(parent, (ast.Slice, ast.Compare, ast.Return))
     is_index = isinstance(parent, ast.Subscript) and node is parent.slice
     is_argument = isinstance(parent, ast.Call) and node in parent.args
@@ -167,7 +171,7 @@ def bounds(site: Site) -> Iterator[Span]:
         high = site.text(node.upper) if node.upper else ""
         new = {f"{high}:{low}", f"{low}:", f":{high}", f"1:{high}", f"{low}:-1", f"{low}:{high}:-1", "::-1"}
         yield from (site.put(node, text) for text in sorted(new - {site.text(node), ":", ""}))
-    if isinstance(node, ast.Call) and _called(node) == "range" and not node.keywords:
+    if isinstance(node, ast.Call) and called(node) == "range" and not node.keywords:
         texts = [site.text(argument) for argument in node.args]
         if len(texts) == 1:
             yield site.put(node, f"range(1, {texts[0]})")
@@ -249,11 +253,11 @@ def call_form(site: Site) -> Iterator[Span]:
     node = site.node
     if not isinstance(node, ast.Call):
         return
-    called = _called(node)
+    name_called = called(node)
     end = site.module.span(node)[1] - 1
-    if called in ("sorted", "sort") and not any(k.arg == "reverse" for k in node.keywords):
+    if name_called in ("sorted", "sort") and not any(k.arg == "reverse" for k in node.keywords):
         yield (end, end, ", reverse=True" if node.args or node.keywords else "reverse=True")
-    if called == "pop" and len(node.args) < 2:
+    if name_called == "pop" and len(node.args) < 2:
         yield (site.module.span(node.func)[1] + 1, end, "" if node.args else "0")
     parts = [*node.args, *node.keywords]
     if len(parts) > 1:
@@ -286,7 +290,9 @@ def cleaned(site: Site) -> Iterator[Span]:
 
 def bounded(site: Site) -> Iterator[Span]:
     """A number to its absolute, negative, rounded or whole value, or to one that is not below 0 or 1."""
-    if _is_value(site, _NUMBER_PLACES) and not isinstance(site.node, ast.BoolOp):
+    if not _is_value(site, _NUMBER_PLACES) or isinstance(site.node, ast.BoolOp):
+        return
+    if not site.is_collection(site.node):
         for form in ("abs({})", "max({}, 0)", "int({})", "max({}, 1)", "round({})", "-({})", "len({})"):
             yield site.put(site.node, form.format(site.text(site.node)))
 
@@ -312,7 +318,3 @@ def _is_value(site: Site, places: tuple[type[ast.AST], ...]) -> bool:
     is_target = isinstance(getattr(node, "ctx", None), (ast.Store, ast.Del))
     is_called = isinstance(parent, ast.Call) and parent.func is node
     return isinstance(node, kinds) and isinstance(parent, places) and not is_target and not is_called
-
-
-def _called(call: ast.Call) -> str:
-    return call.func.id if isinstance(call.func, ast.Name) else getattr(call.func, "attr", "")

@@ -6,13 +6,15 @@ import ast
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from math import exp, log1p
+from functools import lru_cache
+from itertools import combinations
+from math import exp, log1p, prod
 from random import Random
 
 from tts.demo.edits import Edit, apply, overlap
 from tts.demo.localize import Line
 from tts.demo.operators import OPERATORS
-from tts.demo.priors import Texts, Trial
+from tts.demo.priors import Progress, Texts, Trial
 
 Edits = tuple[Edit, ...]
 
@@ -27,7 +29,7 @@ class Habits:
     line's suspiciousness. `temper`: spread of an attempt's own liking for each operator.
     """
 
-    n_trials: int = 24
+    n_trials: int = 20
     n_more: int = 4
     careful: float = 0.5
     stack: float = 0.5
@@ -40,6 +42,12 @@ HABITS = Habits()
 
 DULL, LIVELY = 0.6, 1.5
 """What a trial makes of its line's weight: the failure stayed the same, or became another."""
+
+LEAST, MOST = 0.25, 2.5
+"""The bounds of what all trials together make of it."""
+
+SAME_LINE = 0.1
+"""What a second edit at the line of the first weighs beside one at another line."""
 
 
 class Search:
@@ -54,7 +62,7 @@ class Search:
         self._sources, self._start, self._habits, self._rng = sources, start, habits, rng
         self._edits = list(edits)
         self._by_text = {str(edit): edit for edit in edits}
-        self._weights = [0.0] * len(self._edits)
+        self._weights = dict.fromkeys(self._edits, 0.0)
         self._factors: dict[Line, float] = {}
         self._trials: dict[Texts, Trial] = {}
         self._seen: Counter[Texts] = Counter()
@@ -62,13 +70,13 @@ class Search:
     def weigh(self, suspicion: Mapping[Line, float], favoured: set[Line]) -> None:
         """Set the weights from the lines' suspiciousness; `favoured` lines count double."""
         liking = {op.__name__: exp(self._rng.gauss(0, self._habits.temper)) for op, _ in OPERATORS}
-        self._weights = [
-            edit.share
+        self._weights = {
+            edit: edit.share
             * liking[edit.operator]
             * suspicion.get((edit.file, edit.line), 0.0) ** self._habits.focus
             * (2.0 if (edit.file, edit.line) in favoured else 1.0)
             for edit in self._edits
-        ]
+        }
 
     def learn(self, trial: Trial) -> None:
         """Take a trial into account; a text that is no candidate's is left aside."""
@@ -78,7 +86,8 @@ class Search:
             for edit in self.edits_of(trial.texts) or ():
                 line = (edit.file, edit.line)
                 felt = DULL if trial.failure == self._start.failure else LIVELY
-                self._factors[line] = self._factors.get(line, 1.0) * felt
+                factor = self._factors.get(line, 1.0) * felt
+                self._factors[line] = min(max(factor, LEAST), MOST)
         self._trials[trial.texts] = _merged(self._trials.get(trial.texts), trial)
         self._seen[trial.texts] += 1
 
@@ -88,15 +97,16 @@ class Search:
         return tuple(found) if len(found) == len(texts) else None
 
     def draw(self) -> Edits | None:
-        """Return edits that were not tried and whose result is Python; None when none is left."""
-        below: Edits = ()
-        partial = self._partial()
-        if partial and self._rng.random() < self._habits.stack:
-            below = self.edits_of(partial.texts) or ()
-        weights = [
-            w * self._factors.get((e.file, e.line), 1.0)
-            for e, w in zip(self._edits, self._weights, strict=True)
-        ]
+        """Return edits that were not tried and whose result is Python; None when none is left.
+
+        Two edits that each helped are tried together first; else one that helped may get a second one.
+        """
+        partials = self._partials() if self._rng.random() < self._habits.stack else []
+        pairs = self._pairs(partials)
+        if pairs:
+            return self._rng.choices(pairs, [self._weight_of(pair) for pair in pairs])[0]
+        below = self._rng.choice(partials) if partials else ()
+        weights = [self._weight_of((edit,), below) for edit in self._edits]
         while sum(weights) > 0:
             (at,) = self._rng.choices(range(len(weights)), weights)
             weights[at] = 0.0
@@ -105,26 +115,33 @@ class Search:
                 return edits
         return None
 
+    def _pairs(self, partials: Sequence[Edits]) -> list[Edits]:
+        both = ((*one, *two) for one, two in combinations(partials, 2))
+        return [edits for edits in both if self._is_new(edits)]
+
+    def _weight_of(self, edits: Edits, below: Edits = ()) -> float:
+        """The product of the edits' weights; what trials of single edits taught counts for single edits."""
+        if below:
+            lines = {(edit.file, edit.line) for edit in below}
+            return prod(self._weights[e] * (SAME_LINE if (e.file, e.line) in lines else 1.0) for e in edits)
+        return prod(self._weights[e] * self._factors.get((e.file, e.line), 1.0) for e in edits)
+
     def _is_new(self, edits: Edits) -> bool:
         *below, edit = edits
         key = texts_of(edits)
         tried = key in self._trials or key[::-1] in self._trials
-        return not tried and not any(overlap(edit, other) for other in below) and self._parses(edits)
+        return not tried and not any(overlap(edit, other) for other in below) and self._is_python(edit)
 
-    def _parses(self, edits: Edits) -> bool:
-        for file in {edit.file for edit in edits}:
-            try:
-                ast.parse(apply(self._sources[file], [edit for edit in edits if edit.file == file]))
-            except (SyntaxError, ValueError):
-                return False
-        return True
+    def _is_python(self, edit: Edit) -> bool:
+        return is_python(self._sources[edit.file], edit)
 
-    def _partial(self) -> Trial | None:
-        """The trial that came furthest beyond the start without passing."""
-        start = self._start.progress
-        helped = [t for t in self._trials.values() if t.progress and start and t.progress > start]
+    def _partials(self) -> list[Edits]:
+        """Single edits that came further than the start without passing, the furthest ones first."""
+        start = self._start.progress or Progress()
+        helped = [t for t in self._trials.values() if t.progress and t.progress > start]
         open_ones = [t for t in helped if not t.issue_passed and len(t.texts) == 1]
-        return max(open_ones, key=lambda t: t.progress or start, default=None)  # type: ignore[arg-type,return-value]
+        ordered = sorted(open_ones, key=lambda t: t.progress or start, reverse=True)
+        return [edits for t in ordered if (edits := self.edits_of(t.texts))]
 
     def unverified(self) -> list[Edits]:
         """Return the edits that pass the issue's tests and never met the whole suite, likeliest first."""
@@ -141,7 +158,8 @@ class Search:
         ranked = sorted(self._trials.values(), key=self._standing, reverse=True)
         if ranked and ranked[0].issue_passed:
             return ranked[0]
-        return self._partial() or self._start
+        partials = self._partials()
+        return self._trials[texts_of(partials[0])] if partials else self._start
 
     def _standing(self, trial: Trial) -> tuple[float, ...]:
         suite = {True: 2.0, None: 1.0, False: 0.0}[trial.suite_passed]
@@ -151,8 +169,18 @@ class Search:
         """How likely edits are right before any test: few, at suspicious lines, found by several attempts."""
         merit = 1.0 + log1p(self._seen[trial.texts])
         for edit in self.edits_of(trial.texts) or ():
-            merit *= 0.01 + self._weights[self._edits.index(edit)]
+            merit *= 0.01 + self._weights[edit]
         return merit
+
+
+@lru_cache(maxsize=16384)
+def is_python(source: bytes, edit: Edit) -> bool:
+    """Return whether the source with the edit can be parsed; remembered, as attempts share edits."""
+    try:
+        ast.parse(apply(source, [edit]))
+    except (SyntaxError, ValueError):
+        return False
+    return True
 
 
 def _merged(old: Trial | None, new: Trial) -> Trial:

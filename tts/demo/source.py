@@ -55,6 +55,11 @@ class Site:
         within = next((p for p in self.parents if isinstance(p, ast.ClassDef)), self.function)
         return self.module.attributes(within, owner) if within else []
 
+    def is_collection(self, node: ast.AST) -> bool:
+        """Return whether the node is a variable that the function treats as a collection or a text."""
+        known = self.module.collections(self.function) if self.function else set[str]()
+        return isinstance(node, ast.Name) and node.id in known
+
     def names(self) -> list[str]:
         """Variables of the function, in the order of their first appearance."""
         return self.module.variables(self.function) if self.function else []
@@ -68,6 +73,7 @@ class Module:
         self.source = source
         self.tree = ast.parse(source)
         self._constants: dict[ast.AST, tuple[list[int | float], list[str]]] = {}
+        self._collections: dict[ast.AST, set[str]] = {}
         self._variables: dict[ast.AST, list[str]] = {}
         self._starts = [0]
         for line in source.splitlines(keepends=True):
@@ -97,6 +103,13 @@ class Module:
             self._variables[function] = list(dict.fromkeys([*names, *(n.id for n in stored)]))
         return self._variables[function]
 
+    def collections(self, function: ast.FunctionDef) -> set[str]:
+        """Return the variables that the function treats as collections or texts, never as numbers."""
+        if function not in self._collections:
+            nodes = list(ast.walk(function))
+            self._collections[function] = {name for node in nodes for name in _treated_as_collection(node)}
+        return self._collections[function]
+
     def constants(self, within: ast.AST) -> tuple[list[int | float], list[str]]:
         """Return the numbers and the short texts that stand in a node, in their order."""
         if within not in self._constants:
@@ -123,6 +136,40 @@ class Module:
             if parents and not is_docstring(parents[-1]):
                 yield Site(self, node, parents)
             stack.extend((child, (*parents, node)) for child in ast.iter_child_nodes(node))
+
+
+_MAKERS = frozenset(
+    ("list", "dict", "set", "tuple", "sorted", "reversed", "str", "deque", "split", "splitlines")
+)
+_LITERALS = (ast.List, ast.Dict, ast.Set, ast.Tuple, ast.ListComp, ast.DictComp, ast.SetComp, ast.JoinedStr)
+
+
+def _treated_as_collection(node: ast.AST) -> Iterator[str]:
+    """The variables that a node iterates, indexes, measures, asks an attribute of, or fills with items."""
+    used: list[ast.expr | None] = []
+    if isinstance(node, (ast.For, ast.comprehension)):
+        used = [node.iter]
+    elif isinstance(node, (ast.Subscript, ast.Attribute)):
+        used = [node.value]
+    elif isinstance(node, ast.Compare) and isinstance(node.ops[-1], (ast.In, ast.NotIn)):
+        used = [node.comparators[-1]]
+    elif isinstance(node, ast.Call) and called(node) in (*_MAKERS, "len", "join"):
+        used = [*node.args]
+    elif isinstance(node, (ast.Assign, ast.AnnAssign)) and _is_collection(node.value):
+        used = [*node.targets] if isinstance(node, ast.Assign) else [node.target]
+    yield from (target.id for target in used if isinstance(target, ast.Name))
+
+
+def _is_collection(value: ast.expr | None) -> bool:
+    is_text = isinstance(value, ast.Constant) and isinstance(value.value, str)
+    return (
+        is_text or isinstance(value, _LITERALS) or (isinstance(value, ast.Call) and called(value) in _MAKERS)
+    )
+
+
+def called(call: ast.Call) -> str:
+    """Return the name of the function or method that is called, empty where it has none."""
+    return call.func.id if isinstance(call.func, ast.Name) else getattr(call.func, "attr", "")
 
 
 def is_docstring(node: ast.AST) -> bool:

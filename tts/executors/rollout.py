@@ -34,6 +34,7 @@ class OneAttempt:
         self.usage = Usage()
         self.n_steps = 0
         self.length: float | None = None
+        self.thought = False
         self._work = work
 
     def record(self, step: Step) -> None:
@@ -53,6 +54,7 @@ class OneAttempt:
     def progress(self, length: float, *, thought: bool = False) -> None:
         """Report the length so far."""
         self.length = length
+        self.thought = self.thought or thought
         self._work.progress(length, thought=thought)
 
     def _count(self, usage: Usage) -> None:
@@ -88,6 +90,7 @@ class RolloutRunner:
             usage=rollout.usage + attempt.usage,
             seconds=time.monotonic() - started,
             length=attempt.length if rollout.length is None else rollout.length,
+            thought=rollout.thought or attempt.thought,
             priors=tuple(prior.rollout for prior in priors),
             iteration=1 + max((work.load(p.rollout, Rollout).iteration for p in priors), default=-1),
             n_steps=attempt.n_steps,

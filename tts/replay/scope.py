@@ -160,7 +160,7 @@ class ReplayScope:
         self._pay([v.cost for v in new])
         return [self._tally(g, found) for g, found in zip(groups, recorded, strict=True)]
 
-    def enter(self, pool: Pool, *, label: str, keep: float) -> ReplayScope:
+    def enter(self, pool: Pool, *, label: str, keep: float = 0.0, keep_rollouts: float = 0.0) -> ReplayScope:
         """Return the scope of the next stage."""
         return replace(self, pool=pool)
 

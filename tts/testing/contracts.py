@@ -12,8 +12,7 @@ import anyio
 from anyio.lowlevel import checkpoint
 
 from tts.executors.rollout import RolloutRunner
-from tts.experiment import needs
-from tts.pipeline import Pipeline, label
+from tts.pipeline import Pipeline, label, needs
 from tts.protocols import Agent, Attempt, Judge, Stage, Workspaces, bound_of
 from tts.registry import plugins, resolve
 from tts.scope import StrategyRun

@@ -38,7 +38,7 @@ class ScriptedAgent:
 
     script: Script = numbered
     fingerprint: str = "scripted"
-    bound: Budget = FREE
+    bound: Budget = Budget()
 
     async def run(self, task: Task, attempt: Attempt) -> Rollout:
         """Return what the script returns."""
