@@ -13,6 +13,7 @@ from typing import Any, ParamSpec, TypeVar
 
 import anyio
 
+import tts
 from tts.agents.function import AgentFunction, as_agent
 from tts.errors import UsageError
 from tts.events import Events, Listener
@@ -25,7 +26,7 @@ from tts.pipeline import needs
 from tts.protocols import Agent, Judge, Stage, Summarizer, Workspaces
 from tts.records import decode, encode
 from tts.registry import Strategy, load, plugins
-from tts.run import Choice
+from tts.run import Choice, Config, extend_config
 from tts.scope import Cast, StrategyRun, role
 from tts.store import Store
 from tts.types import Budget, Pool, Rollout, Step, Task, Usage
@@ -201,10 +202,22 @@ def _selector(strategy: str | Stage) -> Strategy:
 
 async def _result(work: StrategyRun, strategy: Strategy, pool: Pool) -> Result:
     choice = await choose(work, strategy, pool)
-    found = {key: work.ledger.store.find(key) for key in work.uses}
+    store = work.ledger.store
+    await store.save_task(work.task)
+    await store.save_outcome(work.task.id, strategy.name, choice)
+    await extend_config(
+        store, Config((strategy.name,), (), work.seed, fingerprints(work.cast), tts.__version__)
+    )
+    found = {key: store.find(key) for key in work.uses}
     rollouts = {k: r.read(Rollout) for k, r in found.items() if r is not None and r.kind == "rollout"}
-    steps = work.ledger.store.steps(choice.winner) if choice.winner else ()
+    steps = store.steps(choice.winner) if choice.winner else ()
     return Result(work.task, choice, rollouts, steps)
+
+
+def fingerprints(cast: Cast) -> dict[str, str]:
+    """Return who plays the roles, by role."""
+    roles = {"agent": cast.agent, "summarizer": cast.summarizer, "judge": cast.judge}
+    return {name: role.fingerprint for name, role in roles.items() if role is not None}
 
 
 def _performer(group: str, given: Any) -> Any:

@@ -18,7 +18,7 @@ from tts.ledger import SLOTS, Ledger
 from tts.pipeline import Pipeline, needs
 from tts.protocols import Agent, Grader, Judge, Stage, Summarizer, Workspaces, bound_of
 from tts.registry import Strategy, estimator, resolve
-from tts.run import Choice, Config, Run, read_config, save_config
+from tts.run import Choice, Config, Run, extend_config
 from tts.scope import Cast, Role, StrategyRun, role
 from tts.store import Store
 from tts.types import FREE, Budget, Effect, Grade, Pool, Rollout, Task
@@ -187,23 +187,21 @@ class Experiment:
     async def _save_config(
         self, store: Store, strategies: Sequence[Strategy], estimators: Sequence[str], events: Events
     ) -> None:
-        before = read_config(store)
         performers = self._performers()
+        names = tuple(strategy.name for strategy in strategies)
+        asked = Config(names, tuple(estimators), self.seed, performers, tts.__version__)
+        before = await extend_config(store, asked)
         for name, fingerprint in performers.items():
             if before.performers.get(name, fingerprint) != fingerprint:
-                events.emit(
-                    Noticed(f"the {name} has changed: what the earlier one did stays, and is not used here")
-                )
-        names = tuple(dict.fromkeys([*before.strategies, *(s.name for s in strategies)]))
-        asked = tuple(dict.fromkeys([*before.estimators, *estimators]))
-        await save_config(store, Config(names, asked, self.seed, performers, tts.__version__))
+                told = f"the {name} has changed: what the earlier one did stays, and is not used here"
+                events.emit(Noticed(told))
 
     def _performers(self) -> dict[str, str]:
         people = {
             "agent": as_agent(self.agent),
             "summarizer": self.summarizer,
             "judge": self.judge,
-            "grader": self.grader,
+            "grader": self.grader if self.grade != "none" else None,
         }
         return {name: person.fingerprint for name, person in people.items() if person is not None}
 

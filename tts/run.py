@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from types import TracebackType
 
@@ -57,9 +57,17 @@ def read_config(store: Store) -> Config:
     return Config() if found is None else decode(json.dumps(found).encode(), Config)
 
 
-async def save_config(store: Store, config: Config) -> None:
-    """Keep what the run is asked for."""
-    await store.save_meta("config", asdict(config))
+async def extend_config(store: Store, asked: Config) -> Config:
+    """Keep what the run is asked for now, beside the strategies and estimators asked for earlier.
+
+    Return what it was asked for before.
+    """
+    before = read_config(store)
+    strategies = tuple(dict.fromkeys([*before.strategies, *asked.strategies]))
+    estimators = tuple(dict.fromkeys([*before.estimators, *asked.estimators]))
+    merged = replace(asked, strategies=strategies, estimators=estimators)
+    await store.save_meta("config", asdict(merged))
+    return before
 
 
 class Run:
@@ -143,14 +151,17 @@ class Run:
         Equal outputs of a task are graded once and share the grade; a rollout without an output is not
         resolved.
         """
+        grader = self.config.performers.get("grader")
+        if grader is None:
+            return {}
         records = self.store.records(kind="grade", task_id=task_id)
-        graded = {r.inputs[0]: r.read(Grade) for r in records if r.result is not None}
+        theirs = (r for r in records if r.result is not None and r.performer == grader)
+        graded = {r.inputs[0]: r.read(Grade) for r in theirs}
         rollouts = self.rollouts(task_id)
         by_output = {rollouts[key].output: grade for key, grade in graded.items() if key in rollouts}
         shared = {key: by_output[r.output] for key, r in rollouts.items() if r.output in by_output}
         silent = {key: Grade(detail="no output") for key, r in rollouts.items() if not r.output}
-        nothing_to_grade = len(silent) == len(rollouts) and "grader" in self.config.performers
-        return {**silent, **shared} if graded or nothing_to_grade else {}
+        return {**silent, **shared}
 
     def comparison(self, *, group: str = "") -> Comparison:
         """Return accuracies, paired differences and costs of the strategies and estimators of the run.
@@ -176,14 +187,14 @@ class Run:
     def _measured(
         self, name: str, chosen: Mapping[tuple[str, str], Choice], graded: Mapping[str, Mapping[str, Grade]]
     ) -> Measured:
-        """Return a strategy's values; a task without a winner counts as not resolved."""
+        """Return a strategy's values: 0 for a task without a winner; none until its winner is graded."""
         values: dict[str, float] = {}
         costs: dict[str, Cost] = {}
         for task_id, grades in graded.items():
             choice = chosen.get((name, task_id))
-            if choice is None or not grades:
+            if choice is None or (choice.winner and choice.winner not in grades):
                 continue
-            values[task_id] = grades[choice.winner].score if choice.winner in grades else 0.0
+            values[task_id] = grades[choice.winner].score if choice.winner else 0.0
             costs[task_id] = cost_of(choice.spending)
         return Measured(name, values, costs)
 

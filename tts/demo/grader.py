@@ -35,7 +35,7 @@ class HiddenTests:
         return f"hidden-tests/{self.version}/{digest(told)[:12]}"
 
     async def grade(self, task: Task, rollout: Rollout) -> Grade:
-        """Return the grade; `score` is the share of the truth's tests that pass.
+        """Return the grade; `score` is 1 when all of the truth's tests pass, else 0.
 
         Raises:
             UsageError: the task has no truth here.
@@ -59,13 +59,12 @@ class HiddenTests:
 def _grade(key: str, truth: Truth, report: Report) -> Grade:
     ended = {outcome.id: outcome for outcome in report.outcomes}
     failed = [test for test in truth.tests if test not in ended or not ended[test].passed]
-    score = 1 - len(failed) / len(truth.tests)
     detail = (
         f"{len(failed)} of {len(truth.tests)} tests fail: {', '.join(failed[:5])}"
         if failed
         else "all tests pass"
     )
-    return Grade(key, resolved=not failed, score=score, detail=detail)
+    return Grade(key, resolved=not failed, score=float(not failed), detail=detail)
 
 
 async def _applied(patch: str, place: Path) -> bool:
