@@ -322,7 +322,7 @@ def test_every_edit_changes_one_place_and_nearly_all_are_python(source: str) -> 
     data = source.encode()
     drawn = candidates("a.py", data)
     assert len({(e.start, e.end, e.after) for e in drawn}) == len(drawn)
-    assert len({str(edit) for edit in drawn}) == len(drawn)
+    assert len({edit.text for edit in drawn}) == len(drawn)
     broken = 0
     for edit in drawn:
         assert data[edit.start : edit.end].decode() == edit.before != edit.after

@@ -34,7 +34,7 @@ def demo(
     seed: Seed = 0,
     n: Annotated[int, typer.Option("--n", metavar="N", help="Rollouts of one iteration.", min=1)] = 6,
     strategy: Strategies = None,
-    workers: Workers = 4,
+    workers: Workers = 8,
     limit: Annotated[int | None, typer.Option(metavar="TASKS", help="Only the first tasks.", min=1)] = None,
     grace: Grace = 30,
     as_json: Json = False,

@@ -14,7 +14,8 @@ from tts.demo.source import Module, Span
 class Edit:
     """Replaces the bytes `start` to `end` of `file` by `after`; `line` and `column` count from 1.
 
-    `operator` is the name in `OPERATORS` that drew it, `share` its weight within its line.
+    `operator` is the name in `OPERATORS` that drew it, `share` its weight within its line,
+    `text` what the agent's actions call it.
     """
 
     file: str
@@ -26,9 +27,7 @@ class Edit:
     after: str
     operator: str
     share: float
-
-    def __str__(self) -> str:
-        return f"{self.file}:{self.line}:{self.column} {self.before!r} -> {self.after!r}"
+    text: str
 
 
 def apply(source: bytes, edits: Iterable[Edit]) -> bytes:
@@ -76,5 +75,6 @@ def _weighted(module: Module, found: dict[Span, tuple[str, float]]) -> tuple[Edi
         line, column = places[(start, end, after)]
         before = module.source[start:end].decode()
         share = weights[operator] * part / sums[(line, operator)]
-        edits.append(Edit(module.file, start, end, line, column, before, after, operator, share))
+        text = f"{module.file}:{line}:{column} {before!r} -> {after!r}"
+        edits.append(Edit(module.file, start, end, line, column, before, after, operator, share, text))
     return tuple(edits)

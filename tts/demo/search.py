@@ -60,9 +60,9 @@ class Search:
         self, edits: Sequence[Edit], sources: Mapping[str, bytes], start: Trial, habits: Habits, rng: Random
     ) -> None:
         self._sources, self._start, self._habits, self._rng = sources, start, habits, rng
-        self._edits = list(edits)
-        self._by_text = {str(edit): edit for edit in edits}
-        self._weights = dict.fromkeys(self._edits, 0.0)
+        self._by_text = {edit.text: edit for edit in edits}
+        self._weights: dict[str, float] = {}
+        self._open: list[tuple[Edit, Line, float]] = []
         self._factors: dict[Line, float] = {}
         self._trials: dict[Texts, Trial] = {}
         self._seen: Counter[Texts] = Counter()
@@ -70,13 +70,12 @@ class Search:
     def weigh(self, suspicion: Mapping[Line, float], favoured: set[Line]) -> None:
         """Set the weights from the lines' suspiciousness; `favoured` lines count double."""
         liking = {op.__name__: exp(self._rng.gauss(0, self._habits.temper)) for op, _ in OPERATORS}
-        self._weights = {
-            edit: edit.share
-            * liking[edit.operator]
-            * suspicion.get((edit.file, edit.line), 0.0) ** self._habits.focus
-            * (2.0 if (edit.file, edit.line) in favoured else 1.0)
-            for edit in self._edits
-        }
+        lines = {line: s**self._habits.focus * (1 + (line in favoured)) for line, s in suspicion.items()}
+        for text, edit in self._by_text.items():
+            line = (edit.file, edit.line)
+            if line in lines:
+                self._weights[text] = edit.share * liking[edit.operator] * lines[line]
+                self._open.append((edit, line, self._weights[text]))
 
     def learn(self, trial: Trial) -> None:
         """Take a trial into account; a text that is no candidate's is left aside."""
@@ -106,11 +105,12 @@ class Search:
         if pairs:
             return self._rng.choices(pairs, [self._weight_of(pair) for pair in pairs])[0]
         below = self._rng.choice(partials) if partials else ()
-        weights = [self._weight_of((edit,), below) for edit in self._edits]
+        taught = {(e.file, e.line): SAME_LINE for e in below} if below else self._factors
+        weights = [weight * taught.get(line, 1.0) for _, line, weight in self._open]
         while sum(weights) > 0:
             (at,) = self._rng.choices(range(len(weights)), weights)
             weights[at] = 0.0
-            edits = (*below, self._edits[at])
+            edits = (*below, self._open[at][0])
             if self._is_new(edits):
                 return edits
         return None
@@ -119,12 +119,8 @@ class Search:
         both = ((*one, *two) for one, two in combinations(partials, 2))
         return [edits for edits in both if self._is_new(edits)]
 
-    def _weight_of(self, edits: Edits, below: Edits = ()) -> float:
-        """The product of the edits' weights; what trials of single edits taught counts for single edits."""
-        if below:
-            lines = {(edit.file, edit.line) for edit in below}
-            return prod(self._weights[e] * (SAME_LINE if (e.file, e.line) in lines else 1.0) for e in edits)
-        return prod(self._weights[e] * self._factors.get((e.file, e.line), 1.0) for e in edits)
+    def _weight_of(self, edits: Edits) -> float:
+        return prod(self._weights.get(edit.text, 0.0) + 1e-9 for edit in edits)
 
     def _is_new(self, edits: Edits) -> bool:
         *below, edit = edits
@@ -169,7 +165,7 @@ class Search:
         """How likely edits are right before any test: few, at suspicious lines, found by several attempts."""
         merit = 1.0 + log1p(self._seen[trial.texts])
         for edit in self.edits_of(trial.texts) or ():
-            merit *= 0.01 + self._weights[edit]
+            merit *= 0.01 + self._weights.get(edit.text, 0.0)
         return merit
 
 
@@ -197,4 +193,4 @@ def _merged(old: Trial | None, new: Trial) -> Trial:
 
 def texts_of(edits: Edits) -> Texts:
     """Return the edits as texts."""
-    return tuple(str(edit) for edit in edits)
+    return tuple(edit.text for edit in edits)
