@@ -29,7 +29,7 @@ class Habits:
     line's suspiciousness. `temper`: spread of an attempt's own liking for each operator.
     """
 
-    n_trials: int = 20
+    n_trials: int = 16
     n_more: int = 4
     careful: float = 0.5
     stack: float = 0.5
