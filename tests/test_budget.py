@@ -17,12 +17,14 @@ from tts_strategies.sample import Sample
 
 from tts.budget import NAMES, SLACK, ZERO, Account, Amount, amount, charge
 from tts.errors import Refused
+from tts.executors.local import local
 from tts.experiment import choose, strategy_of
 from tts.ledger import Ledger
 from tts.pipeline import Pipeline
-from tts.protocols import Work
-from tts.scope import Cast, Role, StrategyRun
+from tts.protocols import Attempt, Work
+from tts.scope import Cast, Role, StrategyRun, role
 from tts.store import Store
+from tts.testing import ScriptedAgent
 from tts.types import Budget, Effect, Pool, Rollout, Summary, Task, Usage, Verdict
 
 SHARES = (0.0, 0.3, 1.0)
@@ -363,3 +365,59 @@ def test_what_a_killed_run_had_in_flight_is_charged_at_its_bound(tmp_path: Path)
         store.close()
 
     anyio.run(main)
+
+
+AGENT_BOUND = Budget(usd=1.0, tokens=100, seconds=60)
+
+
+async def spend_at_random(task: Task, attempt: Attempt) -> Rollout:
+    """Cost anything up to the bound, after a random number of turns of the event loop."""
+    rng = Random(attempt.seed)
+    for _ in range(rng.randint(0, 2)):
+        await anyio.lowlevel.checkpoint()
+    attempt.spend(Usage(calls=1, output_tokens=rng.randint(0, 100), known_usd=rng.uniform(0, 1.0)))
+    return Rollout(answer="done")
+
+
+def random_limit(rng: Random) -> tuple[str, Budget]:
+    name = rng.choice(["usd", "tokens", "rollouts"])
+    limit = {"usd": rng.uniform(0.5, 3), "tokens": rng.randint(50, 300), "rollouts": rng.randint(1, 5)}[name]
+    return name, Budget(**{name: limit})
+
+
+def test_ten_thousand_random_runs_of_a_scripted_agent(tmp_path: Path) -> None:
+    agent = ScriptedAgent(spend_at_random, bound=AGENT_BOUND)
+    cut = 0
+
+    async def one(i: int, ledger: Ledger, places: anyio.CapacityLimiter) -> None:
+        nonlocal cut
+        rng = Random(i)
+        name, limit = random_limit(rng)
+        async with places:
+            run = StrategyRun(Task(str(i), "x"), ledger, Cast(role(agent)), budget=limit)
+            await Pipeline(Sample(rng.randint(1, 6)))(Pool(), run.scope())
+        used = [use.usage for use in run.uses.values()]
+        spent = {
+            "usd": sum(usage.known_usd for usage in used),
+            "tokens": sum(usage.tokens for usage in used),
+            "rollouts": len(used),
+        }[name]
+        most, bound = getattr(limit, name), getattr(AGENT_BOUND, name) or 1
+        assert spent <= most * (1 + 1e-9)
+        if run.refusals:
+            cut += 1
+            assert spent > most - bound - 1e-9
+
+    async def main() -> None:
+        store = Store.open(tmp_path)
+        places = anyio.CapacityLimiter(64)
+        async with (
+            Ledger(store, local(agent), slots={"rollout": 64}) as ledger,
+            anyio.create_task_group() as group,
+        ):
+            for i in range(10_000):
+                group.start_soon(one, i, ledger, places)
+        store.close()
+
+    anyio.run(main)
+    assert 1_000 < cut < 9_000
