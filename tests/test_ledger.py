@@ -15,7 +15,8 @@ import pytest
 from tts.errors import Infra, LimitReached, Refused
 from tts.events import Ended, Event, Found, Started
 from tts.executors.local import local
-from tts.ledger import Done, Ledger
+from tts.flights import Done
+from tts.ledger import Ledger
 from tts.protocols import Attempt
 from tts.store import Store
 from tts.testing import ScriptedAgent, ScriptedSummarizer, opened, strategy_run

@@ -12,7 +12,8 @@ import anyio
 
 from tts.budget import ZERO, Account, Amount, Reservation, charge
 from tts.errors import Refused
-from tts.ledger import Flight, Ledger
+from tts.flights import Flight
+from tts.ledger import Ledger
 from tts.records import Record
 from tts.types import Effect, Rollout, Usage
 

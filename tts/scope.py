@@ -12,8 +12,9 @@ import anyio
 
 from tts.budget import ZERO, Account, Amount, Reservation, charge, plus
 from tts.errors import Infra, Refused, UsageError
+from tts.flights import Done
 from tts.lanes import Drawn, LedgerLanes
-from tts.ledger import Done, Ledger
+from tts.ledger import Ledger
 from tts.protocols import Lanes, Performer, bound_of
 from tts.trace import Match, OpenTrace, Spending, StageTrace, Use
 from tts.types import Budget, Effect, Pool, Rollout, Summary, Tally, Task, Usage, Verdict, digest
