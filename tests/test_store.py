@@ -13,6 +13,7 @@ from typing import Any
 import anyio
 import pytest
 
+from tts.database import VERSION
 from tts.errors import Infra, StoreError
 from tts.executors.local import local
 from tts.experiment import Experiment
@@ -20,7 +21,7 @@ from tts.ledger import Ledger
 from tts.protocols import Attempt
 from tts.records import Ending, encode
 from tts.run import Run
-from tts.store import VERSION, Store
+from tts.store import Store
 from tts.testing import ScriptedAgent
 from tts.types import Budget, Effect, Rollout, Step, Task, Usage
 

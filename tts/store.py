@@ -1,18 +1,17 @@
 """The run on disk: one SQLite file with a write-ahead log, one writer, compressed payloads.
 
-The schema is described in docs/reference/store.md; `SCHEMA` below is its source.
+The schema is described in docs/reference/store.md; its source is `tts.database.SCHEMA`.
 """
 
 from __future__ import annotations
 
-import fcntl
 import json
 import os
 import sqlite3
 import time
 import zlib
-from collections.abc import Callable, Generator, Iterator, Sequence
-from contextlib import closing, contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Generic, TypeVar
@@ -20,37 +19,12 @@ from typing import Any, Generic, TypeVar
 import anyio
 import anyio.to_thread
 
+from tts.database import as_run, connect, locked, prepare, version
 from tts.errors import StoreError
 from tts.records import COLUMNS, Ending, Record, decode, encode, encode_steps, read_row, storable
 from tts.types import Effect, Status, Step, Task
 
 T = TypeVar("T")
-
-VERSION = 1
-"""The schema's version, kept in SQLite's `user_version`."""
-
-SCHEMA = """
-CREATE TABLE meta (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
-CREATE TABLE tasks (id TEXT PRIMARY KEY, digest TEXT NOT NULL, body BLOB NOT NULL) WITHOUT ROWID;
-CREATE TABLE records (
-  id INTEGER PRIMARY KEY,
-  key TEXT NOT NULL, kind TEXT NOT NULL, task_id TEXT NOT NULL, performer TEXT NOT NULL,
-  occurrence INTEGER NOT NULL, inputs TEXT NOT NULL, params TEXT NOT NULL,
-  status TEXT NOT NULL, result BLOB, error TEXT NOT NULL DEFAULT '', usage TEXT NOT NULL DEFAULT '{}',
-  seconds REAL NOT NULL DEFAULT 0, length REAL, n_steps INTEGER NOT NULL DEFAULT 0,
-  charge_usd REAL NOT NULL DEFAULT 0, charge_tokens REAL NOT NULL DEFAULT 0,
-  charge_seconds REAL NOT NULL DEFAULT 0, charge_rollouts REAL NOT NULL DEFAULT 0,
-  started_at REAL NOT NULL, ended_at REAL
-);
-CREATE UNIQUE INDEX results ON records (key) WHERE status IN ('finished', 'failed', 'limit');
-CREATE INDEX by_key ON records (key);
-CREATE INDEX by_task ON records (task_id, kind);
-CREATE INDEX in_flight ON records (status) WHERE status = 'started';
-CREATE TABLE trajectories (record INTEGER PRIMARY KEY REFERENCES records (id), steps BLOB NOT NULL);
-CREATE TABLE outcomes (
-  task_id TEXT NOT NULL, strategy TEXT NOT NULL, body BLOB NOT NULL, PRIMARY KEY (task_id, strategy)
-) WITHOUT ROWID;
-"""
 
 RESULT = "status IN ('finished', 'failed', 'limit')"
 
@@ -69,8 +43,8 @@ class Store:
     def __init__(self, path: Path, *, writable: bool, lock: int | None = None) -> None:
         self.path = path
         self._lock_file = lock
-        self._reader = _connect(path, writable=writable)
-        self._writer = _connect(path, writable=True) if writable else None
+        self._reader = connect(path, writable=writable)
+        self._writer = connect(path, writable=True) if writable else None
         self._pending: list[_Write[Any]] = []
         self._turn = anyio.Lock()
         self._thread = anyio.CapacityLimiter(1)
@@ -86,11 +60,11 @@ class Store:
             folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise StoreError(f"{folder} cannot be a run's folder: {error.strerror}") from None
-        lock = _locked(folder / "run.lock")
+        lock = locked(folder / "run.lock")
         try:
             path = folder / "run.db"
-            with _as_run(path), closing(_connect(path, writable=True)) as connection:
-                _prepare(connection, path)
+            with as_run(path), closing(connect(path, writable=True)) as connection:
+                prepare(connection, path)
             return cls(path, writable=True, lock=lock)
         except BaseException:
             os.close(lock)
@@ -108,8 +82,8 @@ class Store:
             raise StoreError(
                 f"there is no run at {place}: expected a folder with run.db (made by `tts run -o`)"
             )
-        with _as_run(path), closing(_connect(path, writable=False)) as connection:
-            if _version(connection, path) == 0:
+        with as_run(path), closing(connect(path, writable=False)) as connection:
+            if version(connection, path) == 0:
                 raise StoreError(f"{path} holds no run yet: it is empty, or not a run of tts")
         return cls(path, writable=False)
 
@@ -265,70 +239,6 @@ class Store:
     def _one(self, query: str, key: str) -> Record | None:
         row = self._reader.execute(query, (key,)).fetchone()
         return read_row(row) if row else None
-
-
-def _connect(path: Path, *, writable: bool) -> sqlite3.Connection:
-    mode = "rwc" if writable else "ro"
-    connection = sqlite3.connect(
-        f"{path.absolute().as_uri()}?mode={mode}",
-        uri=True,
-        timeout=30,
-        check_same_thread=False,
-        isolation_level=None,
-    )
-    connection.execute("PRAGMA synchronous = FULL")
-    return connection
-
-
-def _locked(path: Path) -> int:
-    try:
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
-    except OSError as error:
-        raise StoreError(f"{path.parent} cannot be a run's folder: {error.strerror}") from None
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        os.close(descriptor)
-        raise StoreError(
-            f"{path.parent} is open in another process: wait for it, stop it, or choose another -o"
-        ) from None
-    except OSError:
-        os.close(descriptor)
-        raise StoreError(
-            f"{path.parent} is on a file system without locks: choose an -o on a local disk"
-        ) from None
-    return descriptor
-
-
-def _prepare(connection: sqlite3.Connection, path: Path) -> None:
-    version = _version(connection, path)
-    if version == 0 and connection.execute("SELECT COUNT(*) FROM sqlite_master").fetchone()[0]:
-        raise StoreError(f"{path} is not a run of tts: another program's database")
-    mode = connection.execute("PRAGMA journal_mode = WAL").fetchone()[0]
-    if version == 0:
-        connection.executescript(f"BEGIN IMMEDIATE; {SCHEMA} PRAGMA user_version = {VERSION}; COMMIT;")
-    if mode != "wal":
-        raise StoreError(
-            f"{path.parent} is on a file system without shared memory: choose an -o on a local disk"
-        )
-
-
-@contextmanager
-def _as_run(path: Path) -> Generator[None]:
-    """Say in one line what SQLite could not open."""
-    try:
-        yield
-    except sqlite3.Error as error:
-        raise StoreError(f"{path} cannot be opened as a run of tts: {error}") from None
-
-
-def _version(connection: sqlite3.Connection, path: Path) -> int:
-    version: int = connection.execute("PRAGMA user_version").fetchone()[0]
-    if version > VERSION:
-        raise StoreError(
-            f"{path} was written by a newer tts (schema {version}, this reads {VERSION}): upgrade tts-scaling"
-        )
-    return version
 
 
 def _begin(
