@@ -206,18 +206,12 @@ async def _result(work: StrategyRun, strategy: Strategy, pool: Pool) -> Result:
     await store.save_task(work.task)
     await store.save_outcome(work.task.id, strategy.name, choice)
     await extend_config(
-        store, Config((strategy.name,), (), work.seed, fingerprints(work.cast), tts.__version__)
+        store, Config((strategy.name,), (), work.seed, work.cast.fingerprints, tts.__version__)
     )
     found = {key: store.find(key) for key in work.uses}
     rollouts = {k: r.read(Rollout) for k, r in found.items() if r is not None and r.kind == "rollout"}
     steps = store.steps(choice.winner) if choice.winner else ()
     return Result(work.task, choice, rollouts, steps)
-
-
-def fingerprints(cast: Cast) -> dict[str, str]:
-    """Return who plays the roles, by role."""
-    roles = {"agent": cast.agent, "summarizer": cast.summarizer, "judge": cast.judge}
-    return {name: role.fingerprint for name, role in roles.items() if role is not None}
 
 
 def _performer(group: str, given: Any) -> Any:

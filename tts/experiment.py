@@ -14,7 +14,7 @@ from tts.agents.function import AgentFunction, as_agent
 from tts.errors import UsageError
 from tts.events import Chosen, Events, Listener, Noticed, TaskEnded
 from tts.executors.local import local
-from tts.ledger import SLOTS, Ledger
+from tts.ledger import SLOTS, STOPPED, Ledger
 from tts.pipeline import Pipeline, needs
 from tts.protocols import Agent, Grader, Judge, Stage, Summarizer, Workspaces, bound_of
 from tts.registry import Strategy, estimator, resolve
@@ -91,7 +91,9 @@ class Experiment:
             raise UsageError(f"grade is 'winners', 'all' or 'none', not {self.grade!r}")
         if self.workers < 1 or self.window < 1:
             raise UsageError(f"workers and window are 1 or more, not {self.workers} and {self.window}")
-        self.planned()
+        _, estimators = self.planned()
+        if estimators and (self.grader is None or self.grade != "all"):
+            raise UsageError(f"{estimators[0]} needs the grade of every rollout: a grader, and grade 'all'")
         check_bounds(self.cast, (self.budget, self.task_budget))
 
     async def run(self, folder: str | Path) -> Run:
@@ -142,6 +144,8 @@ class Experiment:
         async with anyio.create_task_group() as group:
             for task in self.tasks:
                 await window.acquire_on_behalf_of(task.id)
+                if ledger.stopping:
+                    return
                 group.start_soon(one, task)
 
     async def _task(self, task: Task, strategies: Sequence[Strategy], ledger: Ledger) -> None:
@@ -227,6 +231,8 @@ async def choose(work: StrategyRun, strategy: Strategy, pool: Pool = Pool()) -> 
         pool=pool.keys,
         winner=winner.key if winner else "",
         incomplete=pool.incomplete or bool(work.refusals),
+        unfinished=work.unfinished,
+        setting=work.setting,
         refusals=tuple(dict.fromkeys(work.refusals)),
         error=error,
         spending=work.spending,
@@ -281,4 +287,4 @@ def _reasons(error: BaseException) -> list[str]:
 
 async def _interrupted(interrupt: anyio.Event, ledger: Ledger) -> None:
     await interrupt.wait()
-    ledger.stop("the run was interrupted")
+    ledger.stop(STOPPED)

@@ -131,9 +131,9 @@ class FlightWork:
         self.flight.tell()
 
 
-def ending_of(effect: Effect[Any], record: int, result: Outcome, work: FlightWork) -> Ending:
-    """Return the ending of an effect that has a result."""
-    usage, seconds, body = result.usage, work.seconds, encode(result)
+def ending_of(effect: Effect[Any], record: int, result: Outcome, work: FlightWork, *, n: int) -> Ending:
+    """Return the ending of an effect that has a result, and took an n-th of the time of its batch."""
+    usage, seconds, body = result.usage, work.seconds / n, encode(result)
     decode(body, effect.returns)  # what could not be read back must not reach the disk
     return Ending(
         record=record,
@@ -153,10 +153,12 @@ def broken(
     status: Status,
     error: str,
     work: FlightWork,
+    results: Sequence[Outcome] = (),
 ) -> list[Ending]:
-    """Return endings without a result: the first bears what was used until then."""
-    usages = [work.usage] + [Usage()] * (len(effects) - 1)
-    seconds = work.seconds
+    """Return endings without a result: each bears what its unusable result used, else the first bears all."""
+    told = [usage for r in results if isinstance(usage := getattr(r, "usage", None), Usage)]
+    usages = [*(told or [work.usage]), *[Usage()] * len(effects)][: len(effects)]
+    seconds = work.seconds / len(effects)
     return [
         Ending(
             record=record,

@@ -29,6 +29,8 @@ T = TypeVar("T")
 SLOTS: Mapping[str, int] = {"rollout": 4, "grade": 4}
 """How many effects of a kind run at once unless told otherwise; other kinds: `OTHER_SLOTS`."""
 OTHER_SLOTS = 16
+STOPPED = "the run was interrupted"
+"""Why nothing new starts after an interrupt."""
 
 
 class Ledger:
@@ -215,14 +217,15 @@ class Ledger:
         work = flights[0].work = FlightWork(self.store, flights[0])
         self.events.emit(Started(effects[0].kind, effects[0].task.id))
         endings: list[Ending] = []
+        results: Sequence[Any] = ()
         try:
             results = await self._executor.perform(effects, work)
             endings = [
-                ending_of(effect, record, result, work)
+                ending_of(effect, record, result, work, n=len(effects))
                 for effect, record, result in zip(effects, records, results, strict=True)
             ]
         except Exception as error:  # noqa: BLE001 - the record keeps it, and the waiters get it as Infra
-            endings = broken(effects, records, "infra", _in_words(error), work)
+            endings = broken(effects, records, "infra", _in_words(error), work, results)
         except BaseException as error:
             if _is_stray(error):
                 endings = broken(effects, records, "infra", "it was cancelled from within", work)

@@ -10,12 +10,13 @@ from types import TracebackType
 
 from tts.comparison import Comparison, Measured, compare
 from tts.errors import UsageError
-from tts.records import decode
+from tts.ledger import STOPPED
+from tts.records import Record, decode
 from tts.registry import estimator
 from tts.samples import Cost, Estimator, Sample, Samples
 from tts.store import Store
-from tts.trace import Spending, StageTrace
-from tts.types import Grade, Rollout, Step, Summary, Task, Verdict
+from tts.trace import Spending, StageTrace, setting
+from tts.types import RESULTS, Effect, Grade, Rollout, Step, Summary, Task, Verdict
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +24,8 @@ class Choice:
     """What a strategy chose on a task.
 
     `pool` are the keys of its last pool, best first; `winner` is one of them, or empty when there was none.
-    `incomplete` says that a limit, a stop or the machine cut it short, and `refusals` why. `error` is set
+    `incomplete` says that a limit, a stop or the machine cut it short, and `refusals` why; `unfinished` that running again may do better (a stop, the machine).
+    `setting` is a hash of task, seed and performers. `error` is set
     when a stage raised. `used` are the keys of all rollouts it used.
     """
 
@@ -33,6 +35,8 @@ class Choice:
     pool: tuple[str, ...] = ()
     winner: str = ""
     incomplete: bool = False
+    unfinished: bool = False
+    setting: str = ""
     refusals: tuple[str, ...] = ()
     error: str = ""
     spending: Spending = Spending()
@@ -125,6 +129,12 @@ class Run:
         """Return every strategy's choice on every task."""
         return self.store.outcomes(Choice)
 
+    def current_choices(self) -> Iterator[Choice]:
+        """Return the choices made with the seed, performers and tasks that the run was last asked for."""
+        config = self.config
+        settings = {task.id: setting(task, config.seed, config.performers) for task in self.tasks()}
+        return (choice for choice in self.choices() if choice.setting == settings.get(choice.task_id))
+
     def rollouts(self, task_id: str | None = None) -> dict[str, Rollout]:
         """Return the rollouts that ended with a result, by key."""
         records = self.store.records(kind="rollout", task_id=task_id)
@@ -155,8 +165,8 @@ class Run:
         if grader is None:
             return {}
         records = self.store.records(kind="grade", task_id=task_id)
-        theirs = (r for r in records if r.result is not None and r.performer == grader)
-        graded = {r.inputs[0]: r.read(Grade) for r in theirs}
+        theirs = ((r.inputs[0], r.read(Grade)) for r in records if r.result and r.performer == grader)
+        graded = {key: grade for key, grade in theirs if grade.status == "finished"}
         rollouts = self.rollouts(task_id)
         by_output = {rollouts[key].output: grade for key, grade in graded.items() if key in rollouts}
         shared = {key: by_output[r.output] for key, r in rollouts.items() if r.output in by_output}
@@ -179,7 +189,7 @@ class Run:
             )
         clusters = {task.id: str(task.metadata.get(group, "")) if group else "" for task in tasks}
         names = self.config.strategies
-        chosen = {(c.strategy, c.task_id): c for c in self.choices()}
+        chosen = {(c.strategy, c.task_id): c for c in self.current_choices()}
         measured = [self._measured(name, chosen, graded) for name in names]
         expected = [self._expected(name, tasks, graded) for name in self.config.estimators]
         return compare([*measured, *expected], clusters)
@@ -192,7 +202,7 @@ class Run:
         costs: dict[str, Cost] = {}
         for task_id, grades in graded.items():
             choice = chosen.get((name, task_id))
-            if choice is None or (choice.winner and choice.winner not in grades):
+            if choice is None or not _is_counted(choice, grades):
                 continue
             values[task_id] = grades[choice.winner].score if choice.winner else 0.0
             costs[task_id] = cost_of(choice.spending)
@@ -205,18 +215,26 @@ class Run:
         found: Estimator = estimator(name)
         values: dict[str, float] = {}
         for task in tasks:
-            samples = self._samples(task.id, graded[task.id])
+            samples = self._samples(task, graded[task.id])
             try:
-                values[task.id] = found(samples, draws=10_000, seed=0).value
+                if samples is not None:
+                    values[task.id] = found(samples, draws=10_000, seed=0).value
             except UsageError:
                 continue
         return Measured(name, values, oracle=found.oracle)
 
-    def _samples(self, task_id: str, grades: Mapping[str, Grade]) -> Samples:
-        agent = self.config.performers.get("agent")
-        records = self.store.records(kind="rollout", task_id=task_id)
-        rollouts = (r.read(Rollout) for r in records if r.result is not None and r.performer == agent)
-        first = sorted((r for r in rollouts if r.iteration == 0 and r.key in grades), key=lambda r: r.index)
+    def _samples(self, task: Task, grades: Mapping[str, Grade]) -> Samples | None:
+        """Return the task's unconditioned rollouts; None where one was cut short or is not graded.
+
+        Without those the rest would be no random sample: what a race cuts is longer.
+        """
+        records = list(self.store.records(kind="rollout", task_id=task.id))
+        ours = [record for record in records if record.key == self._key(task, record)]
+        whole = {r.key: r.read(Rollout) for r in ours if r.status in RESULTS}
+        cut = any(r.status == "cancelled" and r.key not in whole for r in ours)
+        if cut or not whole.keys() <= grades.keys():
+            return None
+        first = sorted(whole.values(), key=lambda r: r.index)
         samples = tuple(
             Sample(
                 r.index,
@@ -230,7 +248,20 @@ class Run:
         )
         outputs = [r.output or None for r in first]
         numbers = {output: i for i, output in enumerate(dict.fromkeys(o for o in outputs if o))}
-        return Samples(task_id, samples, tuple(numbers.get(o) if o else None for o in outputs))
+        return Samples(task.id, samples, tuple(numbers.get(o) if o else None for o in outputs))
+
+    def _key(self, task: Task, record: Record) -> str:
+        """The key that an unconditioned rollout of the task has under the run's agent and seed."""
+        agent, seed = self.config.performers.get("agent", ""), self.config.seed
+        return Effect("rollout", task, Rollout, agent, (), record.params, record.occurrence, seed).key
+
+
+def _is_counted(choice: Choice, grades: Mapping[str, Grade]) -> bool:
+    """Whether a choice says something of its strategy: it was neither stopped nor is its winner ungraded."""
+    if not choice.winner:
+        return not choice.unfinished
+    stopped = any(reason.startswith(STOPPED) for reason in choice.refusals)
+    return choice.winner in grades and not stopped
 
 
 def cost_of(spending: Spending) -> Cost:

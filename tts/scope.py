@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from random import Random
 from typing import Any, TypeVar
 
@@ -14,12 +14,15 @@ from tts.budget import ZERO, Account, Amount, Reservation, charge, plus
 from tts.errors import Infra, Refused, UsageError
 from tts.flights import Done
 from tts.lanes import Drawn, LedgerLanes
-from tts.ledger import Ledger
+from tts.ledger import STOPPED, Ledger
 from tts.protocols import Lanes, Performer, bound_of
-from tts.trace import Match, OpenTrace, Spending, StageTrace, Use
+from tts.trace import Match, OpenTrace, Spending, StageTrace, Use, setting
 from tts.types import Budget, Effect, Pool, Rollout, Summary, Tally, Task, Usage, Verdict, digest
 
 T = TypeVar("T")
+
+INFRASTRUCTURE = "infrastructure: "
+"""How the reason of an effect begins that an infrastructure failure took away."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +57,12 @@ class Cast:
             raise UsageError(f"the strategy needs a {name}, and none was given")
         return found
 
+    @property
+    def fingerprints(self) -> dict[str, str]:
+        """Who plays the roles, by role."""
+        roles = {"agent": self.agent, "summarizer": self.summarizer, "judge": self.judge}
+        return {name: role.fingerprint for name, role in roles.items() if role is not None}
+
 
 @dataclass(slots=True, eq=False)
 class StrategyRun:
@@ -71,6 +80,16 @@ class StrategyRun:
     def scope(self) -> StageScope:
         """Return the scope of the whole strategy, before its first stage."""
         return StageScope(self, Account(self.budget), (), OpenTrace(""))
+
+    @property
+    def setting(self) -> str:
+        """What the choice rests on besides the strategy: task, seed and performers, as a hash."""
+        return setting(self.task, self.seed, self.cast.fingerprints)
+
+    @property
+    def unfinished(self) -> bool:
+        """Whether a stop, or an infrastructure failure that may pass, cut the strategy short."""
+        return any(reason.startswith((STOPPED, INFRASTRUCTURE)) for reason in self.refusals)
 
     @property
     def spending(self) -> Spending:
@@ -165,7 +184,11 @@ class StageScope:
         agent = self._run.cast.played("agent")
         inputs = tuple(prior.key for prior in priors)
         bound = replace(agent.bound, rollouts=1)
-        return self._effect("rollout", Rollout, agent.fingerprint, inputs, occurrence=index, bound=bound)
+        limits = {name: x for name, x in asdict(agent.bound).items() if x is not None}
+        params = {"limits": limits}
+        return self._effect(
+            "rollout", Rollout, agent.fingerprint, inputs, occurrence=index, params=params, bound=bound
+        )
 
     def _summary(self, rollout: Rollout) -> Effect[Summary]:
         role = self._run.cast.played("summarizer")
@@ -201,11 +224,10 @@ class StageScope:
         *,
         bound: Budget,
         occurrence: int = 0,
+        params: Mapping[str, Any] | None = None,
     ) -> Effect[T]:
         seed = self._run.seed
-        return Effect(
-            kind, self.task, returns, performer, inputs, occurrence=occurrence, seed=seed, bound=bound
-        )
+        return Effect(kind, self.task, returns, performer, inputs, params or {}, occurrence, seed, bound)
 
     async def _summary_keys(self, rollouts: Iterable[Rollout]) -> dict[str, str]:
         """Return rollout key → summary key, for those whose summary could be had."""
@@ -254,6 +276,8 @@ class StageScope:
             ended = await self._run.ledger.do(asked)
             for effect, one in zip(asked, ended, strict=True):
                 spent = plus(spent, self._note(effect, one, since))
+                if effect.key in self._run.uses:  # what one batch brings counts as one after another
+                    since = self._run.uses[effect.key].finish
         finally:
             self._account.settle(reservation, spent)
         return {effect.key: one for effect, one in zip(asked, ended, strict=True)}
@@ -271,7 +295,7 @@ class StageScope:
         """Note the use of an effect; return what it adds to the strategy's account, once."""
         if done.error is not None:
             infra = isinstance(done.error, Infra)
-            self._run.refusals.append(f"{'infrastructure: ' if infra else ''}{done.error}")
+            self._run.refusals.append(f"{INFRASTRUCTURE if infra else ''}{done.error}")
             return charge(effect.bound, done.usage, done.seconds) if infra else ZERO
         if effect.key in self._run.uses:
             return ZERO

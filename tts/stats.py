@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Hashable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from tts.errors import UsageError
 
@@ -122,16 +122,16 @@ def mean(values: Sequence[float], *, clusters: Sequence[Hashable] | None = None)
 
     SE = (1/n) sqrt(sum over clusters (sum of s_i - mean)^2) sqrt(C / (C-1)), C clusters, C - 1 degrees of
     freedom (cluster-robust: Miller 2024, arXiv 2411.00640).  Without clusters each task is its own, and
-    this is sd / sqrt(n).
+    this is sd / sqrt(n).  Where all values are the same there is no spread to tell an interval: for all 0
+    or all 1 it is Wilson's, with a cluster as one trial; else None.
 
     Raises:
         UsageError: there are no values, one is not finite, or there are not as many clusters as values.
     """
-    _check_values(values)
-    centre = math.fsum(values) / len(values)
-    sums = _cluster_sums([v - centre for v in values], clusters)
-    se = _standard_error(sums, len(values))
-    return Estimate(centre, se, _interval(centre, se, len(sums)), len(values))
+    estimate, n_clusters = _estimated(values, clusters)
+    if estimate.se == 0.0 and all(v in (0, 1) for v in values):
+        return replace(estimate, ci95=wilson(round(estimate.value * n_clusters), n_clusters))
+    return estimate
 
 
 def paired_difference(
@@ -140,7 +140,7 @@ def paired_difference(
     """Return the mean of a_i - b_i over tasks, with (clustered) SE, 95 % interval and two-sided t test.
 
     SE as in `mean` on d_i = a_i - b_i; p from Student's t with C - 1 degrees of freedom.  Where every
-    difference is the same, t has no size: p is 1 when that difference is 0, and else that of the exact
+    difference is the same, there is no interval and t has no size: p is 1 when that difference is 0, and else that of the exact
     sign-flip test, 2^(1-C).
 
     Raises:
@@ -148,8 +148,7 @@ def paired_difference(
     """
     if len(a) != len(b):
         raise UsageError(f"a paired difference needs as many values on both sides, not {len(a)} and {len(b)}")
-    d = mean([x - y for x, y in zip(a, b, strict=True)], clusters=clusters)
-    n_clusters = d.n if clusters is None else len(set(clusters))
+    d, n_clusters = _estimated([x - y for x, y in zip(a, b, strict=True)], clusters)
     return Difference(d.value, d.se, d.ci95, _t_test(d.value, d.se, n_clusters), d.n)
 
 
@@ -240,6 +239,15 @@ def _cluster_sums(residuals: Sequence[float], clusters: Sequence[Hashable] | Non
     return [math.fsum(m) for m in members.values()]
 
 
+def _estimated(values: Sequence[float], clusters: Sequence[Hashable] | None) -> tuple[Estimate, int]:
+    """The mean with its error, and the number of clusters that the error comes from."""
+    _check_values(values)
+    centre = math.fsum(values) / len(values)
+    sums = _cluster_sums([v - centre for v in values], clusters)
+    se = _standard_error(sums, len(values))
+    return Estimate(centre, se, _interval(centre, se, len(sums)), len(values)), len(sums)
+
+
 def _standard_error(sums: Sequence[float], n: int) -> float | None:
     c = len(sums)
     if c < 2:
@@ -249,7 +257,7 @@ def _standard_error(sums: Sequence[float], n: int) -> float | None:
 
 
 def _interval(centre: float, se: float | None, n_clusters: int) -> tuple[float, float] | None:
-    if se is None:
+    if not se:
         return None
     from scipy.special import stdtrit
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
-from tts.types import Usage
+from tts.types import Task, Usage, digest
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,3 +77,9 @@ class OpenTrace:
     def close(self, returned: tuple[str, ...]) -> StageTrace:
         """Return the finished trace."""
         return StageTrace(self.label, self.given, tuple(self.matches), returned)
+
+
+def setting(task: Task, seed: int, performers: Mapping[str, str]) -> str:
+    """Return a hash of what a choice rests on besides the strategy: task, seed and fingerprints by role."""
+    roles = {name: performers[name] for name in ("agent", "summarizer", "judge") if name in performers}
+    return digest([task.digest, seed, roles])

@@ -81,21 +81,37 @@ def agent(
 
 
 def fingerprint_of(function: Callable[..., Any], version: str = "") -> str:
-    """Return the identity of a function for keys.
+    """Return the identity of a function for keys: its name, and its version or what it visibly does.
+
+    That is its module, its source, its default arguments, and the plain global values that it names.
+    What it calls is not in it.
 
     Raises:
-        UsageError: it closes over variables, or its source cannot be read, and no version is given.
+        UsageError: it is a method or closes over variables, its defaults have no stable text, or its
+            source cannot be read; and no version is given.
     """
     name = getattr(function, "__qualname__", type(function).__qualname__)
     if version:
         return f"function:{name}@{version}"
-    if getattr(function, "__closure__", None):
-        raise UsageError(f"{name} closes over variables that its source does not show: give it a version")
+    if inspect.ismethod(function) or getattr(function, "__closure__", None):
+        raise UsageError(f"{name} depends on what its source does not show: give it a version")
     try:
         source = inspect.getsource(function)
     except (OSError, TypeError):
         raise UsageError(f"the source of {name} cannot be read: give it a version") from None
-    return f"function:{name}#{digest(source)[:12]}"
+    defaults = repr((getattr(function, "__defaults__", None), getattr(function, "__kwdefaults__", None)))
+    if " at 0x" in defaults:
+        raise UsageError(f"a default argument of {name} has no stable text: give it a version")
+    visible = [function.__module__, source, defaults, _plain_globals(function)]
+    return f"function:{name}#{digest(visible)[:12]}"
+
+
+def _plain_globals(function: Callable[..., Any]) -> dict[str, Any]:
+    """The global values that a function names, as far as they are plain: texts, numbers, None."""
+    code, values = getattr(function, "__code__", None), getattr(function, "__globals__", {})
+    named = code.co_names if code is not None else ()
+    plain = (str, int, float, bool, type(None))
+    return {name: values[name] for name in named if name in values and isinstance(values[name], plain)}
 
 
 def as_agent(given: Agent | AgentFunction) -> Agent:

@@ -11,6 +11,7 @@ from typing import Any, cast
 from tts.errors import UsageError
 from tts.report.text import line
 from tts.types import Task
+from tts.workspaces.git import check_place
 
 FIELDS = ("id", "prompt", "expected", "metadata", "repo", "base_commit")
 EXAMPLE = '{"id": "t1", "prompt": "What is 2 + 2?", "expected": "4"}'
@@ -58,7 +59,10 @@ def _task(place: str, row: Mapping[str, Any]) -> Task:
     texts = {name: _text(place, row, name) for name in ("prompt", "repo", "base_commit")}
     if not texts["prompt"]:
         raise UsageError(f"{place}: prompt is missing or empty; a line is one task such as {EXAMPLE}")
-    return Task(_id(place, row), metadata=cast("dict[str, Any]", metadata), **texts)
+    task = Task(_id(place, row), metadata=cast("dict[str, Any]", metadata), **texts)
+    if task.repo or task.base_commit:
+        check_place(task)
+    return task
 
 
 def _id(place: str, row: Mapping[str, Any]) -> str:

@@ -11,7 +11,7 @@ from tts.types import Effect, Grade, Rollout
 
 
 class GradeRunner:
-    """Grades one rollout. A grader that fails leaves a failed grade that counts as not resolved."""
+    """Grades one rollout. A grader that fails leaves no grade: it says nothing of the rollout, and runs again."""
 
     def __init__(self, grader: Grader) -> None:
         self._grader = grader
@@ -24,8 +24,8 @@ class GradeRunner:
         (key,) = effect.inputs
         try:
             grade = replace(await self._grader.grade(effect.task, work.load(key, Rollout)), rollout=key)
-        except (Infra, ConnectionError):
-            raise
-        except Exception as error:  # noqa: BLE001 - one broken grading must not end the run
-            grade = Grade(key, status="failed", detail=f"{type(error).__name__}: {error}")
+        except Exception as error:
+            raise Infra(f"the grader failed: {type(error).__name__}: {error}") from error
+        if grade.status != "finished" or not 0 <= grade.score <= 1:
+            raise Infra(f"the grader gave no grade: {grade.detail or grade.score}")
         return grade

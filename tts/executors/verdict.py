@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from math import isfinite
 
 from tts.errors import Infra
 from tts.protocols import Judge, Work
@@ -39,6 +40,9 @@ def _candidate(summary_key: str, work: Work) -> Candidate:
 
 def _checked(verdict: Verdict, shown: tuple[str, ...]) -> Verdict:
     """Return the verdict with its order; one that names nobody who was shown is an abstention."""
+    scores = verdict.scores if all(isfinite(score) for score in verdict.scores) else ()
     if verdict.preferred is not None and verdict.preferred not in shown:
-        return replace(verdict, shown=shown, preferred=None, reason="named nobody who was shown")
-    return replace(verdict, shown=shown)
+        return replace(
+            verdict, shown=shown, scores=scores, preferred=None, reason="named nobody who was shown"
+        )
+    return replace(verdict, shown=shown, scores=scores)

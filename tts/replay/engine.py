@@ -17,6 +17,8 @@ from tts.types import Pool, Rollout, digest
 
 MAX_SUBSETS = 2_000
 """Up to this many subsets are all visited; above it, random ones."""
+MIN_PASSES = 4
+"""In so many orders at least every subset is dealt before a value counts as exact."""
 MIN_VISITS = 50
 """So many visits must agree before it is believed that the order of the samples does not matter."""
 
@@ -61,7 +63,7 @@ class TaskReplay:
 
     async def _everywhere(self, k: int, draws: int) -> Expectation | None:
         """Visit every subset in several orders; None when the strategy does not always take k."""
-        passes = [await self._pass(k, 0), await self._pass(k, 1)]
+        passes = [await self._pass(k, number) for number in range(MIN_PASSES)]
         n_subsets = len(passes[0])
         while n_subsets * len(passes) < (draws if _by_chance(passes) else MIN_VISITS):
             passes.append(await self._pass(k, len(passes)))
@@ -78,13 +80,13 @@ class TaskReplay:
         return [await self._visit(order, str(number)) for order in self._orders(k, number)]
 
     def _orders(self, k: int, number: int) -> Iterator[list[int]]:
-        """Every subset dealt first, in a random order; odd passes deal the order before backwards."""
-        rng = Random(digest([self._seed, self._samples.task_id, number // 2]))
+        """Every subset dealt first, in an order drawn for this pass."""
+        rng = Random(digest([self._seed, self._samples.task_id, number]))
         everything = range(len(self._samples))
         for subset in combinations(everything, k):
             order = rng.sample(subset, k)
             rest = [i for i in everything if i not in subset]
-            yield (order[::-1] if number % 2 else order) + rest
+            yield order + rest
 
     async def _at_random(self, draws: int) -> Expectation:
         rng = Random(digest([self._seed, self._samples.task_id]))

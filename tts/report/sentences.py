@@ -67,18 +67,19 @@ def bill_lines(report: Report) -> list[str]:
 
 
 def _is_apart(pair: Paired) -> bool:
-    return pair.ci95 is not None and not pair.ci95[0] <= 0 <= pair.ci95[1]
+    if pair.ci95 is None:  # the same difference on every task, or no error at all
+        return bool(pair.difference) and pair.p is not None and pair.p < 0.05
+    return not pair.ci95[0] <= 0 <= pair.ci95[1]
 
 
 def _differs(pair: Paired, base: str) -> str:
     assert pair.difference is not None
-    assert pair.ci95 is not None
-    low, high = sorted(abs(100 * x) for x in pair.ci95)
     side = "above" if pair.difference > 0 else "below"
-    said = (
-        f"{text.line(pair.a, 48)} is {abs(100 * pair.difference):.1f} points {side} {base}"
-        f" (95 % interval {low:.1f} to {high:.1f})"
-    )
+    spread = "on every task alike"
+    if pair.ci95 is not None:
+        low, high = sorted(abs(100 * x) for x in pair.ci95)
+        spread = f"95 % interval {low:.1f} to {high:.1f}"
+    said = f"{text.line(pair.a, 48)} is {abs(100 * pair.difference):.1f} points {side} {base} ({spread})"
     if pair.p_holm is not None and pair.p_holm >= 0.05:
         return f"{said}, but not once all comparisons made here are counted (Holm p = {pair.p_holm:.2f})."
     return f"{said}."

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import stat
 import tempfile
@@ -123,12 +124,25 @@ class GitWorkspaces:
                 await to_thread.run_sync(_remove, draft)
 
 
+def check_place(task: Task) -> None:
+    """Check that git can take the task's repository and commit for nothing else, such as options.
+
+    Raises:
+        UsageError: the commit is no full hash, or the repository's address begins with a dash.
+    """
+    if not re.fullmatch(r"[0-9a-f]{40}|[0-9a-f]{64}", task.base_commit):
+        raise UsageError(f"task {task.id}: base_commit is a full commit hash, not {task.base_commit[:80]!r}")
+    if task.repo.startswith("-"):
+        raise UsageError(f"task {task.id}: repo is a path or an address, not {task.repo[:80]!r}")
+
+
 async def _check_out(task: Task, draft: Path) -> None:
+    check_place(task)
     tree = draft / "tree"
     await git("init", "--quiet", "--template=", "--initial-branch=main", str(tree), cwd=draft)
     fetch = ("fetch", "--quiet", "--no-tags", "--no-write-fetch-head", f"--upload-pack={SERVE}")
     try:
-        await git(*fetch, task.repo, task.base_commit, cwd=tree)
+        await git(*fetch, "--", task.repo, task.base_commit, cwd=tree)
         await git(
             "-c", "core.logAllRefUpdates=false", "reset", "--quiet", "--hard", task.base_commit, cwd=tree
         )
@@ -150,7 +164,7 @@ async def git(*args: str, cwd: Path, env: Mapping[str, str] | None = None) -> by
     """
     kept = {key: value for key, value in os.environ.items() if not key.startswith("GIT_")}
     fixed = {"GIT_CONFIG_NOSYSTEM": "1", "GIT_CONFIG_GLOBAL": os.devnull, "GIT_ATTR_NOSYSTEM": "1"}
-    quiet = {"GIT_TERMINAL_PROMPT": "0", "LC_ALL": "C"}
+    quiet = {"GIT_TERMINAL_PROMPT": "0", "GIT_ALLOW_PROTOCOL": "file:https:ssh", "LC_ALL": "C"}
     try:
         done = await anyio.run_process(
             ["git", *args], cwd=cwd, env={**kept, **fixed, **quiet, **(env or {})}, check=False
