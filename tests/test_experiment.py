@@ -17,13 +17,16 @@ from tts_strategies.sample import Sample
 
 from tts.budget import amount
 from tts.ceiling import ceiling
+from tts.comparison import Comparison
 from tts.errors import UsageError
 from tts.events import Ended, Event, Noticed
 from tts.experiment import Experiment, strategy_of
+from tts.graders import ExpectedAnswer, FunctionGrader
 from tts.pipeline import Pipeline
 from tts.protocols import Attempt, Scope
 from tts.run import Choice, Run
 from tts.store import Store
+from tts.testing import ScriptedAgent
 from tts.types import Budget, Candidate, Grade, Pool, Rollout, Step, Summary, Task, Usage, Verdict
 
 TASKS = [Task(f"task-{i}", f"prompt {i}") for i in range(3)]
@@ -135,8 +138,80 @@ def test_a_changed_agent_or_judge_is_noticed_and_adds_beside(tmp_path: Path) -> 
         rollouts = run.rollouts()
         assert len(rollouts) == 24  # the earlier ones stay
         assert {(rollouts[c.winner].answer or "")[:3] for c in choices.values()} == {"new"}
-        samples = run._samples("task-0", run.grades("task-0"))
+        samples = run._samples(run.task("task-0"), run.grades("task-0"))
+        assert samples is not None
         assert [s.answer[:3] for s in samples.samples if s.answer] == ["new"] * 4  # estimators mix no agents
+
+
+def test_a_comparison_mixes_neither_agents_nor_seeds(tmp_path: Path) -> None:
+    ran(tmp_path, Player("bad"), ["single"])
+    ran(tmp_path, Player("good"), ["vote@3"])
+    with Run.open(tmp_path) as run:
+        assert {c.strategy for c in run.choices()} == {"single", "vote@3"}
+        assert {c.strategy for c in run.current_choices()} == {"vote@3"}
+        assert run.comparison()["single"].n_tasks == 0
+    ran(tmp_path, Player("good"), ["vote@3", "pass@2"], seed=7)
+    with Run.open(tmp_path) as run:
+        samples = run._samples(run.task("task-0"), run.grades("task-0"))
+        assert samples is not None
+        assert [s.number for s in samples.samples] == [0, 1, 2]
+
+
+def test_a_race_alone_leaves_no_sample_to_estimate_from(tmp_path: Path) -> None:
+    async def run_on(task: Task, attempt: Attempt) -> Rollout:
+        for length in range(1, 2 + 100_000 * (attempt.index > 0)):
+            attempt.progress(length)
+            await anyio.lowlevel.checkpoint()
+        return Rollout(answer=str(attempt.index))
+
+    grader = ExpectedAnswer({"t": "0"})
+    racing = Experiment(
+        tasks=[Task("t", "x")], strategies=["short-1@4", "pass@1"], agent=ScriptedAgent(run_on), grader=grader
+    )
+    with anyio.run(racing.run, tmp_path) as run:
+        found = run.comparison()
+    assert found["short-1@4"].accuracy == 1.0
+    assert found["pass@1"].n_tasks == 0
+
+
+def test_a_larger_bound_asks_the_agent_again(tmp_path: Path) -> None:
+    async def slow(task: Task, attempt: Attempt) -> Rollout:
+        await anyio.sleep(0.05)
+        return Rollout(answer="done")
+
+    found = []
+    for seconds in (0.001, 30.0):
+        bounded = ScriptedAgent(slow, bound=Budget(seconds=seconds))
+        with anyio.run(
+            Experiment(tasks=[Task("t", "x")], strategies=["single"], agent=bounded).run, tmp_path
+        ) as run:
+            found.append({rollout.status for rollout in run.rollouts().values()})
+    assert found == [{"limit"}, {"limit", "finished"}]
+
+
+def test_an_estimator_needs_every_grade() -> None:
+    with pytest.raises(UsageError, match="every rollout"):
+        replace(experiment(Player(), ["single", "pass@2"]), grade="winners").check()
+
+
+def test_a_broken_grader_grades_nothing_and_is_asked_again(tmp_path: Path) -> None:
+    def broken(task: Task, rollout: Rollout) -> bool:
+        raise FileNotFoundError("docker")
+
+    async def once(grader: FunctionGrader) -> Comparison:
+        whole = Experiment(
+            tasks=[Task("t", "x")], strategies=["single"], agent=ScriptedAgent(), grader=grader
+        )
+        with await whole.run(tmp_path) as run:
+            return run.comparison()
+
+    with pytest.raises(UsageError, match="no grades"):
+        anyio.run(once, FunctionGrader(broken, version="1"))
+    assert anyio.run(once, FunctionGrader(fine, version="1"))["single"].accuracy == 1.0
+
+
+def fine(task: Task, rollout: Rollout) -> bool:
+    return True
 
 
 def test_an_interrupt_stops_gently_and_a_resume_comes_to_the_same_winners(tmp_path: Path) -> None:

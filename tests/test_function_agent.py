@@ -196,3 +196,29 @@ def test_abandoned_threads_do_not_use_up_the_places_of_those_that_follow() -> No
     rollouts = anyio.run(main)
     go.set()
     assert [r.status for r in rollouts] == ["limit"] * 45 + ["finished"] * 3
+
+
+MODEL = "small"
+
+
+def uses_a_global(task: Task) -> str:
+    return MODEL
+
+
+def test_a_fingerprint_sees_defaults_and_plain_globals_and_asks_for_a_version_where_it_is_blind() -> None:
+    global MODEL
+    before = fingerprint_of(uses_a_global)
+    MODEL = "large"
+    assert fingerprint_of(uses_a_global) != before
+
+    def with_default(task: Task, model: str = "small") -> str:
+        return model
+
+    one = fingerprint_of(with_default)
+    with_default.__defaults__ = ("large",)
+    assert fingerprint_of(with_default) != one
+    with_default.__defaults__ = (object(),)
+    with pytest.raises(UsageError, match="version"):
+        fingerprint_of(with_default)
+    with pytest.raises(UsageError, match="version"):
+        fingerprint_of(Task("t", "x").__repr__)

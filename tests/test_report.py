@@ -306,7 +306,8 @@ def test_priors_are_shown_with_what_they_led_to(tmp_path: Path) -> None:
 
 
 def test_a_run_without_grades_has_costs_and_no_accuracy(tmp_path: Path) -> None:
-    with played(tmp_path, grade="none") as run:
+    strategies = ["single", "rtv@4", "pdr-rtv@2"]
+    with played(tmp_path, grade="none", strategies=strategies) as run:
         report = report_of_run(run)
         told = plain(story_view(story_of(run, "sum-1")))
     assert not report.graded

@@ -300,3 +300,26 @@ def test_a_missing_git_is_said(task: Task, tmp_path: Path, monkeypatch: pytest.M
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(UsageError, match="install git"):
         patch_after(task, tmp_path / "w", lambda _: None)
+
+
+@pytest.mark.parametrize(
+    ("repo", "commit"),
+    [
+        ("--upload-pack=touch {mark};git-upload-pack", "{source}"),
+        ("{source}", "--upload-pack=touch {mark}"),
+        ("{source}", "HEAD"),
+        ("ext::sh -c touch% {mark}", "a" * 40),
+    ],
+)
+def test_a_task_s_place_is_no_option_and_no_command(repo: str, commit: str, tmp_path: Path) -> None:
+    mark = tmp_path / "mark"
+    fields = {"mark": mark, "source": tmp_path / "source"}
+    task = Task("t", "x", repo.format(**fields), commit.format(**fields))
+
+    async def main() -> None:
+        async with GitWorkspaces(tmp_path / "root").open(task):
+            pass
+
+    with pytest.raises(UsageError):
+        anyio.run(main)
+    assert not mark.exists()

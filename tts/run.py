@@ -24,9 +24,9 @@ class Choice:
     """What a strategy chose on a task.
 
     `pool` are the keys of its last pool, best first; `winner` is one of them, or empty when there was none.
-    `incomplete` says that a limit, a stop or the machine cut it short, and `refusals` why; `unfinished` that running again may do better (a stop, the machine).
-    `setting` is a hash of task, seed and performers. `error` is set
-    when a stage raised. `used` are the keys of all rollouts it used.
+    `incomplete` says that a limit, a stop or the machine cut it short, and `refusals` why; `unfinished`
+    that running again may do better, after a stop or a failure of the machine. `error` is set when a stage
+    raised. `setting` is a hash of task, seed and performers. `used` are the keys of all rollouts it used.
     """
 
     task_id: str

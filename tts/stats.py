@@ -140,8 +140,8 @@ def paired_difference(
     """Return the mean of a_i - b_i over tasks, with (clustered) SE, 95 % interval and two-sided t test.
 
     SE as in `mean` on d_i = a_i - b_i; p from Student's t with C - 1 degrees of freedom.  Where every
-    difference is the same, there is no interval and t has no size: p is 1 when that difference is 0, and else that of the exact
-    sign-flip test, 2^(1-C).
+    difference is the same, there is no interval and t has no size: p is 1 when that difference is 0, and
+    else that of the exact sign-flip test, 2^(1-C).
 
     Raises:
         UsageError: the two differ in length, are empty, or hold a value that is not finite.

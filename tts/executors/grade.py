@@ -11,7 +11,7 @@ from tts.types import Effect, Grade, Rollout
 
 
 class GradeRunner:
-    """Grades one rollout. A grader that fails leaves no grade: it says nothing of the rollout, and runs again."""
+    """Grades one rollout. A grader that fails leaves no grade, and is asked again on the next run."""
 
     def __init__(self, grader: Grader) -> None:
         self._grader = grader

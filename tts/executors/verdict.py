@@ -42,7 +42,5 @@ def _checked(verdict: Verdict, shown: tuple[str, ...]) -> Verdict:
     """Return the verdict with its order; one that names nobody who was shown is an abstention."""
     scores = verdict.scores if all(isfinite(score) for score in verdict.scores) else ()
     if verdict.preferred is not None and verdict.preferred not in shown:
-        return replace(
-            verdict, shown=shown, scores=scores, preferred=None, reason="named nobody who was shown"
-        )
+        verdict = replace(verdict, preferred=None, reason="named nobody who was shown")
     return replace(verdict, shown=shown, scores=scores)
