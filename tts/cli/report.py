@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from tts.cli.options import RunPlace
+from tts.cli.options import Json, RunPlace
 
 EXAMPLES = """\b
 Examples:
@@ -35,6 +35,7 @@ def report(
     output: Annotated[
         Path | None, typer.Option("-o", "--output", metavar="FILE", help="Write to a file instead of stdout.")
     ] = None,
+    as_json: Json = False,
 ) -> None:
     """Compare the strategies of a run.
 
@@ -46,7 +47,7 @@ def report(
 
     with Run.open(place) as run:
         found = report_of_run(run, group=group)
-    told = written(found, how.value, plain=output is not None)
+    told = written(found, "json" if as_json else how.value, plain=output is not None)
     if output is None:
         print(told, end="")
     else:

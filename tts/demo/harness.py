@@ -42,7 +42,7 @@ LIMITS = Limits()
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """How one test ended, captured outside the tested code.
+    """How one test ended, as the child that ran it wrote on its own connection.
 
     `message` is the error and what it says; `line` the line of the test file where it left (0: unknown);
     `trace` the places on the way, `file:line: source`; `lines` the covered lines per file, where asked.

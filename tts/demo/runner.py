@@ -2,7 +2,8 @@
 
 It runs in a child of the warm process and needs the standard library only.  A result is a line that
 begins with a secret word from the request, so text that the tested code prints, or writes to a file
-descriptor that it guessed, counts for nothing.
+descriptor that it guessed, counts for nothing.  Code that sets out to read the word from this process
+can: the demo runs no such code, and a grader of foreign code needs a process of its own.
 """
 
 from __future__ import annotations

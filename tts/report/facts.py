@@ -54,13 +54,18 @@ class Bill:
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """A comparison and what stands beside it. `graded` is false while nothing is; replays have no `bill`."""
+    """A comparison and what stands beside it.
+
+    `graded` is false while nothing is; replays have no `bill`. `n_earlier` counts the choices left out,
+    made with another seed, agent, summarizer, judge or task text than the run was last asked for.
+    """
 
     comparison: Comparison
     extras: Mapping[str, Extra] = field(default_factory=dict[str, Extra])
     bill: Bill | None = None
     graded: bool = True
     n_tasks: int = 0
+    n_earlier: int = 0
 
     @property
     def honest(self) -> list[Result]:
@@ -95,7 +100,8 @@ def report_of_run(run: Run, *, group: str = "") -> Report:
 
     `group` names the task metadata by which standard errors are clustered.
     """
-    choices = list(run.choices())
+    choices = list(run.current_choices())
+    n_earlier = sum(1 for _ in run.choices()) - len(choices)
     grades = {task.id: run.grades(task.id) for task in run.tasks()}
     names = run.config.strategies
     by_name = {name: [c for c in choices if c.strategy == name] for name in names}
@@ -103,7 +109,7 @@ def report_of_run(run: Run, *, group: str = "") -> Report:
     graded = any(grades.values())
     comparison = run.comparison(group=group) if graded else _ungraded(by_name, list(grades))
     extras = {name: _extra(made, resolved) for name, made in by_name.items()}
-    return Report(comparison, extras, bill_of(run), graded, len(grades))
+    return Report(comparison, extras, bill_of(run), graded, len(grades), n_earlier)
 
 
 def report_of_replay(comparison: Comparison) -> Report:

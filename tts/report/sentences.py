@@ -16,7 +16,7 @@ def reading(report: Report) -> list[str]:
     """Return sentences on the strategies against the baseline, never saying more than the intervals do."""
     if not report.graded:
         return ["Nothing is graded, so there is no accuracy to compare."]
-    return [*_ungraded(report), *_differences(report)]
+    return [*_ungraded(report), *_earlier(report), *_differences(report)]
 
 
 def _differences(report: Report) -> list[str]:
@@ -55,10 +55,21 @@ def legend(report: Report) -> list[str]:
 
 def _ungraded(report: Report) -> list[str]:
     """Tasks that are not graded count nowhere, which the reader must know."""
-    n_graded = max((r.n_tasks for r in report.comparison.strategies), default=0)
-    if report.bill is None or n_graded == report.n_tasks:
+    fewer = {r.name: r.n_tasks for r in report.comparison.strategies if r.n_tasks < report.n_tasks}
+    if report.bill is None or not fewer:
         return []
-    return [f"Only {n_graded:,} of {text.plural(report.n_tasks, 'task')} are graded, and only these count."]
+    of_all = f"of {text.plural(report.n_tasks, 'task')}"
+    if len(set(fewer.values())) == 1 and len(fewer) == len(report.comparison.strategies):
+        return [f"Only {next(iter(fewer.values())):,} {of_all} are chosen and graded; only these count."]
+    told = ", ".join(f"{text.line(name, 48)} {n:,}" for name, n in fewer.items())
+    return [f"Not all {of_all} are chosen, whole and graded for every line. There count for {told}."]
+
+
+def _earlier(report: Report) -> list[str]:
+    if not report.n_earlier:
+        return []
+    n = text.plural(report.n_earlier, "choice")
+    return [f"Left out: {n} made with another seed, agent, summarizer, judge or task text."]
 
 
 def bill_lines(report: Report) -> list[str]:
