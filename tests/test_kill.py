@@ -57,9 +57,9 @@ def check_verdicts(trial: dict[str, Any]) -> None:
 
 def test_killed_at_twenty_random_moments_a_run_resumes_to_the_same_end(tmp_path: Path) -> None:
     rng = Random(7)
-    kills = [{"share": rng.uniform(0.02, 0.95), "workers": rng.choice((1, 2, 8))} for _ in range(20)]
+    kills = [{"share": rng.uniform(0.02, 0.85), "workers": rng.choice((1, 2, 8))} for _ in range(36)]
     trials = check(killed(tmp_path, kills))
-    assert len(trials) >= 12  # the others had ended before their kill
+    assert len(trials) >= 20  # the others had ended before their kill
     assert any(trial["committed"] for trial in trials)
     assert any(trial["again"] for trial in trials)
 
