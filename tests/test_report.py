@@ -347,3 +347,13 @@ def test_a_task_is_found_by_its_beginning(tmp_path: Path) -> None:
             find_task(run, "zzz")
         with pytest.raises(UsageError, match="there is pdr-rtv@2, rtv@4, single"):
             story_of(run, "other", strategy="nope")
+
+
+def test_the_report_says_why_attempts_failed(tmp_path: Path) -> None:
+    async def failing(task: Task, attempt: Attempt) -> Rollout:
+        raise ValueError("no \x1b[31mluck")
+
+    with played(tmp_path, agent=ScriptedAgent(failing), strategies=["single", "rtv@4"]) as run:
+        told = plain(report_view(report_of_run(run)))
+    assert "Failed, 12 times: ValueError: no" in told
+    assert "\x1b[31m" not in told

@@ -10,6 +10,7 @@ from tts.comparison import Comparison, Paired, Result
 from tts.errors import UsageError
 from tts.run import Choice, Run, cost_of
 from tts.samples import mean_cost
+from tts.types import Rollout
 
 STATUSES = ("finished", "failed", "limit", "cancelled", "infra", "started")
 """How a rollout can stand, in the order of reports; `started` is under way or was killed."""
@@ -56,14 +57,16 @@ class Bill:
 class Report:
     """A comparison and what stands beside it.
 
-    `graded` is false while nothing is; replays have no `bill`. `n_earlier` counts the choices left out,
-    made with another seed, agent, summarizer, judge or task text than the run was last asked for.
+    `graded` is false while nothing is; replays have no `bill`. `failures` counts what failed by its error.
+    `n_earlier` counts the choices left out, made with another seed, agent, summarizer, judge or task text
+    than the run was last asked for.
     """
 
     comparison: Comparison
     extras: Mapping[str, Extra] = field(default_factory=dict[str, Extra])
     bill: Bill | None = None
     graded: bool = True
+    failures: Mapping[str, int] = field(default_factory=dict[str, int])
     n_tasks: int = 0
     n_earlier: int = 0
 
@@ -109,12 +112,20 @@ def report_of_run(run: Run, *, group: str = "") -> Report:
     graded = any(grades.values())
     comparison = run.comparison(group=group) if graded else _ungraded(by_name, list(grades))
     extras = {name: _extra(made, resolved) for name, made in by_name.items()}
-    return Report(comparison, extras, bill_of(run), graded, len(grades), n_earlier)
+    return Report(comparison, extras, bill_of(run), graded, failures_of(run), len(grades), n_earlier)
 
 
 def report_of_replay(comparison: Comparison) -> Report:
     """Return the report of a replay's comparison."""
     return Report(comparison, n_tasks=len(comparison.clusters))
+
+
+def failures_of(run: Run) -> dict[str, int]:
+    """Return how often each error ended a rollout or a grading, the most frequent first."""
+    records = (r for kind in ("rollout", "grade") for r in run.store.records(kind=kind))
+    failed = (r for r in records if r.status in ("failed", "infra"))
+    errors = Counter(r.read(Rollout).error if r.result is not None else r.error for r in failed)
+    return dict(errors.most_common())
 
 
 def bill_of(run: Run) -> Bill:

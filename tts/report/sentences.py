@@ -119,6 +119,8 @@ def _open_ends(report: Report) -> Iterator[str]:
     reasons = dict.fromkeys(r for e in report.extras.values() for r in e.reasons)
     why = f": {'; '.join(text.line(r, 100) for r in list(reasons)[:3])}" if n_incomplete and reasons else ""
     yield f"Incomplete choices: {n_incomplete:,} of {n_choices:,}{why}."
+    for error, n in list(report.failures.items())[:3]:
+        yield f"Failed, {text.plural(n, 'time')}: {text.line(error, 200)}"
     errors = dict.fromkeys(error for e in report.extras.values() for error in e.errors)
     for error in list(errors)[:3]:
         yield f"A stage raised: {text.line(error)}"
