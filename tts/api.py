@@ -22,6 +22,7 @@ from tts.experiment import check_bounds, choose, strategy_of
 from tts.given import store_given
 from tts.ledger import SLOTS, Ledger
 from tts.lineage import Graph, lineage, mermaid
+from tts.models.connections import connected
 from tts.pipeline import needs
 from tts.protocols import Agent, Judge, Stage, Summarizer, Workspaces
 from tts.records import decode, encode
@@ -233,9 +234,12 @@ async def _opened(
     with tempfile.TemporaryDirectory() as scratch:
         store = Store.open(Path(folder or scratch))
         try:
-            async with Ledger(
-                store, executor, limit=budget, slots=slots, events=Events(*listeners)
-            ) as ledger:
+            async with (
+                connected(),
+                Ledger(store, executor, limit=budget, slots=slots, events=Events(*listeners)) as ledger,
+            ):
                 yield ledger
+            if ledger.unusable is not None:
+                raise UsageError(str(ledger.unusable))
         finally:
             store.close()

@@ -5,18 +5,22 @@ TtsError                 everything below
 │   ├── StrategyError    a strategy text that cannot be read; points at the place
 │   └── StoreError       a run that cannot be opened: newer version, open elsewhere, no locks
 ├── Infra                network, provider or machine: kept apart from the agent's own failures
+│   └── Unusable         a provider that will not serve at all (bad key, unknown model): the run stops
+├── Declined             a model will not take this prompt: too long, or refused; the performer's failure
 ├── LimitReached         an attempt passed its own bound; raised inside the attempt
 ├── Refused              an effect was not started: a budget is spent or the run is stopping
 └── EffectFailed         an effect ended without a result
 """
 
 __all__ = [
+    "Declined",
     "Infra",
     "LimitReached",
     "Refused",
     "StoreError",
     "StrategyError",
     "TtsError",
+    "Unusable",
     "UsageError",
 ]
 
@@ -39,6 +43,14 @@ class StoreError(UsageError):
 
 class Infra(TtsError):
     """A failure of the network, a provider or the machine, not of the agent; run again next time."""
+
+
+class Unusable(Infra):
+    """A provider that will not serve at all, such as for a bad key or an unknown model; the run stops."""
+
+
+class Declined(TtsError):
+    """A model will not take this prompt, because it is too long or refused; asking again changes nothing."""
 
 
 class LimitReached(TtsError):

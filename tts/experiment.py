@@ -15,6 +15,7 @@ from tts.errors import UsageError
 from tts.events import Chosen, Events, Listener, Noticed, TaskEnded
 from tts.executors.local import local
 from tts.ledger import SLOTS, STOPPED, Ledger
+from tts.models.connections import connected
 from tts.pipeline import Pipeline, needs
 from tts.protocols import Agent, Grader, Judge, Stage, Summarizer, Workspaces, bound_of
 from tts.registry import Strategy, estimator, resolve
@@ -111,7 +112,11 @@ class Experiment:
         return Run.open(folder)
 
     async def run_in(self, store: Store, *, interrupt: anyio.Event | None = None) -> None:
-        """Run what is missing in an open store. The event `interrupt` stops it gently."""
+        """Run what is missing in an open store. The event `interrupt` stops it gently.
+
+        Raises:
+            UsageError: a provider will not serve, such as for a bad key; what had ended is kept.
+        """
         strategies, estimators = self.planned()
         events = Events(*self.listeners)
         await self._save_config(store, strategies, estimators, events)
@@ -124,6 +129,7 @@ class Experiment:
         )
         slots = {**SLOTS, "rollout": self.workers, "grade": self.workers}
         async with (
+            connected(),
             Ledger(store, executor, limit=self.budget, slots=slots, events=events) as ledger,
             anyio.create_task_group() as group,
         ):
@@ -131,6 +137,8 @@ class Experiment:
                 group.start_soon(_interrupted, interrupt, ledger)
             await self._all_tasks(ledger, strategies)
             group.cancel_scope.cancel()
+        if ledger.unusable is not None:
+            raise UsageError(str(ledger.unusable))
 
     async def _all_tasks(self, ledger: Ledger, strategies: Sequence[Strategy]) -> None:
         window = anyio.CapacityLimiter(self.window)

@@ -16,7 +16,7 @@ import anyio
 import anyio.abc
 
 from tts.budget import ZERO, Account, Reservation, most, plus
-from tts.errors import Refused
+from tts.errors import Refused, Unusable
 from tts.events import Ended, Events, Found, RefusedEffect, Started
 from tts.flights import Batch, Done, Flight, FlightWork, broken, ending_of, stored, told
 from tts.protocols import Executor
@@ -48,6 +48,7 @@ class Ledger:
         self.store = store
         self.events = events or Events()
         self.stopping = ""
+        self.unusable: Unusable | None = None
         self._executor = executor
         self._bill = Account(limit)
         self._slots = {kind: anyio.CapacityLimiter(n) for kind, n in slots.items()}
@@ -226,6 +227,7 @@ class Ledger:
             ]
         except Exception as error:  # noqa: BLE001 - the record keeps it, and the waiters get it as Infra
             endings = broken(effects, records, "infra", _in_words(error), work, results)
+            self._heed(error)
         except BaseException as error:
             if _is_stray(error):
                 endings = broken(effects, records, "infra", "it was cancelled from within", work)
@@ -235,6 +237,12 @@ class Ledger:
         finally:
             with anyio.CancelScope(shield=True):
                 await self._finish(flights, endings, paid, free=free)
+
+    def _heed(self, error: Exception) -> None:
+        """Stop the run where nothing that follows could go better."""
+        if isinstance(error, Unusable):
+            self.unusable = error
+            self.stop(f"{STOPPED}: {error}")
 
     async def _begin(self, effects: Sequence[Effect[Any]]) -> list[int]:
         return await self.store.begin(effects, [tuple(_finite(most(e.bound))) for e in effects])

@@ -9,7 +9,9 @@ from tts.errors import UsageError
 from tts.protocols import Agent, Grader, Judge, Runner, Summarizer, Work, Workspaces
 from tts.types import Effect
 
+from .distil import DistilRunner
 from .grade import GradeRunner
+from .readiness import Readiness
 from .rollout import RolloutRunner
 from .summary import SummaryRunner
 from .verdict import VerdictRunner
@@ -18,22 +20,25 @@ T = TypeVar("T")
 
 
 class LocalExecutor:
-    """Hands each effect to the runner of its kind."""
+    """Hands each effect to the runner of its kind, once everybody has said that they are ready."""
 
-    def __init__(self, runners: Mapping[str, Runner]) -> None:
+    def __init__(self, runners: Mapping[str, Runner], readiness: Readiness | None = None) -> None:
         self._runners = dict(runners)
+        self._readiness = readiness or Readiness(())
 
     async def perform(self, effects: Sequence[Effect[T]], work: Work) -> Sequence[T]:
         """Return one result per effect.
 
         Raises:
             UsageError: no runner is there for this kind.
+            Unusable: somebody who plays a role cannot.
         """
         kind = effects[0].kind
         if kind not in self._runners:
             raise UsageError(
                 f"nothing here can do the effect {kind!r}; there is {', '.join(sorted(self._runners))}"
             )
+        await self._readiness.check()
         return cast(Sequence[T], await self._runners[kind].perform(effects, work))
 
 
@@ -45,14 +50,15 @@ def local(
     grader: Grader | None = None,
     workspaces: Workspaces | None = None,
 ) -> LocalExecutor:
-    """Return the executor with the four built-in kinds, as far as there is somebody to perform them."""
+    """Return the executor with the built-in kinds, as far as there is somebody to perform them."""
     runners: dict[str, Runner] = {}
     if agent is not None:
         runners["rollout"] = RolloutRunner(agent, workspaces)
     if summarizer is not None:
         runners["summary"] = SummaryRunner(summarizer)
+        runners["distil"] = DistilRunner(summarizer)
     if judge is not None:
         runners["verdict"] = VerdictRunner(judge)
     if grader is not None:
         runners["grade"] = GradeRunner(grader)
-    return LocalExecutor(runners)
+    return LocalExecutor(runners, Readiness((agent, summarizer, judge)))

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from tts.errors import Infra
+from tts.models.meter import metered
 from tts.protocols import Summarizer, Work
 from tts.types import Effect, Rollout, Summary
 
@@ -23,12 +24,12 @@ class SummaryRunner:
     async def _summarize(self, effect: Effect[Summary], work: Work) -> Summary:
         (key,) = effect.inputs
         rollout = work.load(key, Rollout)
-        try:
-            given = await self._summarizer.summarize(effect.task, rollout, work.steps(key))
-            summary = replace(given, key=effect.key, rollout=key, outcome=rollout.status)
-        except (Infra, ConnectionError):
-            raise
-        except Exception as error:  # noqa: BLE001 - a summarizer's failure must not harm the rollout
-            reason = f"{type(error).__name__}: {error}"
-            summary = Summary(effect.key, key, "failed", outcome=rollout.status, covered=0.0, error=reason)
-        return summary
+        with metered(work.spend) as meter:
+            try:
+                given = await self._summarizer.summarize(effect.task, rollout, work.steps(key))
+            except (Infra, ConnectionError):
+                raise
+            except Exception as error:  # noqa: BLE001 - a summarizer's failure must not harm the rollout
+                reason = f"{type(error).__name__}: {error}"
+                given = Summary(status="failed", covered=0.0, error=reason, usage=meter.usage)
+        return replace(given, key=effect.key, rollout=key, outcome=rollout.status)

@@ -7,6 +7,7 @@ from dataclasses import replace
 from math import isfinite
 
 from tts.errors import Infra
+from tts.models.meter import metered
 from tts.protocols import Judge, Work
 from tts.types import Candidate, Effect, Rollout, Summary, Verdict
 
@@ -21,14 +22,15 @@ class VerdictRunner:
         """Return one verdict per effect; missing ones are abstentions."""
         shown = [_candidate(key, work) for key in effects[0].inputs]
         keys = tuple(candidate.rollout.key for candidate in shown)
-        try:
-            given = await self._judge.compare(effects[0].task, shown, n=len(effects))
-            verdicts = [_checked(verdict, keys) for verdict in given]
-        except (Infra, ConnectionError):
-            raise
-        except Exception as error:  # noqa: BLE001 - a judge that fails abstains
-            reason = f"{type(error).__name__}: {error}"
-            verdicts = [Verdict(keys, status="failed", reason=reason)] * len(effects)
+        with metered(work.spend) as meter:
+            try:
+                given = await self._judge.compare(effects[0].task, shown, n=len(effects))
+                verdicts = [_checked(verdict, keys) for verdict in given]
+            except (Infra, ConnectionError):
+                raise
+            except Exception as error:  # noqa: BLE001 - a judge that fails abstains
+                failed = Verdict(keys, status="failed", reason=f"{type(error).__name__}: {error}")
+                verdicts = [replace(failed, usage=meter.usage), *[failed] * (len(effects) - 1)]
         missing = [Verdict(keys, status="failed", reason="the judge gave too few verdicts")] * len(effects)
         return [*verdicts, *missing][: len(effects)]
 

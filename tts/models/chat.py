@@ -25,10 +25,10 @@ class Turn:
 class Ask:
     """One question to a model.
 
-    `parts`, in their order, make up the user's first message. Each part ends a prefix that later asks may
-    share, so providers that cache by breakpoint get one there; `turns` follow. `n` independent answers are
-    wanted. `schema` is a JSON schema that the answer must fit, `schema_name` a word for it. `seed` is passed
-    on where the API takes one.
+    `parts`, in their order, make up the user's first message. Each but the last ends a prefix that other
+    asks are going to share, so providers that cache by breakpoint get one there; `turns` follow. `n`
+    independent answers are wanted. `schema` is a JSON schema that the answer must fit, `schema_name` a word
+    for it. `seed` is passed on where the API takes one.
     """
 
     system: str
@@ -134,8 +134,11 @@ class Wire(Protocol):
         """Return the answer as it comes. Leaving the context closes the connection at once."""
         ...
 
-    async def models(self) -> Sequence[str] | None:
-        """Return the names of the models that the key can use, None where the API has no such list."""
+    async def known(self) -> Sequence[str]:
+        """Return the models that the key can use, as far as the API tells; empty where it cannot tell.
+
+        An API that can be asked for one model answers with that name, or raises its error.
+        """
         ...
 
 

@@ -1,0 +1,122 @@
+"""Anthropic's Messages: thinking blocks, and a prompt cached at breakpoints; also on Bedrock and Vertex."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
+from contextlib import aclosing, asynccontextmanager
+from typing import TYPE_CHECKING, Any, Literal
+
+from tts.models.chat import Ask, Began, Billed, Delta, Ended, Event, Settings, Stop
+from tts.models.closing import closed
+from tts.types import Usage
+
+if TYPE_CHECKING:
+    from anthropic import AsyncAnthropic
+    from anthropic.types import RawMessageStreamEvent
+
+STOPS: Mapping[str, Stop] = {
+    "max_tokens": "length",
+    "model_context_window_exceeded": "length",
+    "refusal": "refused",
+}
+BREAKPOINTS = 4
+"""The most cache breakpoints that a request may have."""
+
+
+class AnthropicMessages:
+    """One model behind Messages. Answers to one prompt share its cached prefix."""
+
+    shares: Literal["n", "prefix"] = "prefix"
+
+    def __init__(self, client: AsyncAnthropic, provider: str, model: str) -> None:
+        self.client, self.provider, self.model = client, provider, model
+        self.host = client.base_url.host
+
+    @asynccontextmanager
+    async def stream(self, ask: Ask, settings: Settings) -> AsyncGenerator[AsyncIterator[Event]]:
+        """Return the answer as it comes."""
+        stream = await self.client.messages.create(**self._request(ask, settings))
+        async with closed(stream), aclosing(_events(stream)) as events:
+            yield events
+
+    async def known(self) -> Sequence[str]:
+        """Return this model, nothing on Bedrock and Vertex."""
+        if self.provider != "anthropic":
+            return ()
+        return [self.model, (await self.client.models.retrieve(self.model)).id]
+
+    def _request(self, ask: Ask, settings: Settings) -> dict[str, Any]:
+        turns = [{"role": turn.role, "content": turn.text} for turn in ask.turns]
+        request: dict[str, Any] = {
+            "model": self.model,
+            "max_tokens": settings.max_output_tokens,
+            "messages": [{"role": "user", "content": _blocks(ask.parts)}, *turns],
+            "stream": True,
+        }
+        if ask.system:
+            request["system"] = ask.system
+        body = dict(settings.options)
+        if settings.temperature is not None:
+            body["temperature"] = settings.temperature
+        if ask.schema is not None and settings.schemas:
+            form = {"type": "json_schema", "schema": ask.schema}
+            body["output_config"] = {**body.get("output_config", {}), "format": form}
+        return request | {"extra_body": body}
+
+
+def _blocks(parts: Sequence[str]) -> list[dict[str, Any]]:
+    """Return the parts as blocks with a breakpoint after each but the last, and never more than allowed.
+
+    Where there are too many, the longest prefix keeps its breakpoint, and then the shortest ones do.
+    """
+    places = range(len(parts) - 1)
+    marked = {*places[: BREAKPOINTS - 1], *places[-1:]}
+    return [
+        {"type": "text", "text": part, **({"cache_control": {"type": "ephemeral"}} if i in marked else {})}
+        for i, part in enumerate(parts)
+    ]
+
+
+async def _events(stream: AsyncIterator[RawMessageStreamEvent]) -> AsyncGenerator[Event]:
+    usage = Usage(calls=1)
+    stop: Stop = "end"
+    async for event in stream:
+        if event.type == "message_start":
+            usage = counted(usage, event.message.usage)
+            yield Began(usage)
+        elif event.type == "content_block_delta":
+            if event.delta.type == "text_delta":
+                yield Delta(0, text=event.delta.text)
+            elif event.delta.type == "thinking_delta":
+                yield Delta(0, thinking=event.delta.thinking)
+        elif event.type == "message_delta":
+            stop = STOPS.get(event.delta.stop_reason or "", "end")
+            usage = counted(usage, event.usage)
+        elif event.type == "message_stop":
+            yield Ended(0, stop)
+            yield Billed(usage)
+
+
+def counted(usage: Usage, told: Any) -> Usage:
+    """Return the usage with what the provider tells now; what it leaves out stays as told before.
+
+    The provider's `input_tokens` leave out what was read from the cache and written to it; ours include it.
+    """
+    read = _known(told, "cache_read_input_tokens", usage.cached_input_tokens)
+    write = _known(told, "cache_creation_input_tokens", usage.cache_write_tokens)
+    before = usage.input_tokens - usage.cached_input_tokens - usage.cache_write_tokens
+    plain = _known(told, "input_tokens", before)
+    details = getattr(told, "output_tokens_details", None)
+    return Usage(
+        calls=1,
+        input_tokens=plain + read + write,
+        cached_input_tokens=read,
+        cache_write_tokens=write,
+        output_tokens=_known(told, "output_tokens", usage.output_tokens),
+        reasoning_tokens=_known(details, "thinking_tokens", usage.reasoning_tokens),
+    )
+
+
+def _known(told: Any, name: str, before: int) -> int:
+    value = getattr(told, name, None)
+    return value if isinstance(value, int) else before

@@ -1,0 +1,51 @@
+"""Who pays: whatever a model costs is told, the moment it is known, to the effect that asked it.
+
+So what was spent before a failure or a cancellation is counted like the rest.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass
+
+from tts.types import Usage
+
+
+@dataclass(slots=True, eq=False)
+class Meter:
+    """Adds up what is spent, and passes each payment on."""
+
+    pay: Callable[[Usage], None]
+    usage: Usage = Usage()
+
+    def add(self, usage: Usage) -> None:
+        """Count a payment; `pay` may raise, and the payment is counted all the same."""
+        self.usage = self.usage + usage
+        self.pay(usage)
+
+
+_meter: ContextVar[Meter | None] = ContextVar("meter", default=None)
+
+
+@contextmanager
+def metered(pay: Callable[[Usage], None]) -> Iterator[Meter]:
+    """Count what models cost inside this context, and pass each payment to `pay`."""
+    meter = Meter(pay)
+    token = _meter.set(meter)
+    try:
+        yield meter
+    finally:
+        _meter.reset(token)
+
+
+def spent(usage: Usage) -> None:
+    """Tell whoever pays here; nobody where no meter runs.
+
+    Raises:
+        LimitReached: the attempt that pays has passed its limit.
+    """
+    meter = _meter.get()
+    if meter is not None and usage != Usage():
+        meter.add(usage)

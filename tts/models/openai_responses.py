@@ -1,0 +1,109 @@
+"""OpenAI's Responses, for models that ask for them. There is no `n`: answers share a cached prefix."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from contextlib import aclosing, asynccontextmanager
+from typing import TYPE_CHECKING, Any, Literal
+
+from tts.errors import Declined
+from tts.models.chat import Ask, Began, Billed, Delta, Ended, Event, Settings, Stop
+from tts.models.closing import closed
+from tts.models.faults import Again
+from tts.models.secrets import scrubbed
+from tts.types import Usage
+
+if TYPE_CHECKING:
+    from openai import AsyncOpenAI
+    from openai.types.responses import Response, ResponseStreamEvent
+
+THINKING = ("response.reasoning_summary_text.delta", "response.reasoning_text.delta")
+TEXT = ("response.output_text.delta", "response.refusal.delta")
+
+
+class OpenAIResponses:
+    """One model behind Responses."""
+
+    shares: Literal["n", "prefix"] = "prefix"
+
+    def __init__(self, client: AsyncOpenAI, provider: str, model: str) -> None:
+        self.client, self.provider, self.model = client, provider, model
+        self.host = client.base_url.host
+
+    @asynccontextmanager
+    async def stream(self, ask: Ask, settings: Settings) -> AsyncGenerator[AsyncIterator[Event]]:
+        """Return the answer as it comes."""
+        stream = await self.client.responses.create(**self._request(ask, settings))
+        async with closed(stream), aclosing(_events(stream)) as events:
+            yield events
+
+    async def known(self) -> Sequence[str]:
+        """Return this model."""
+        return [(await self.client.models.retrieve(self.model)).id]
+
+    def _request(self, ask: Ask, settings: Settings) -> dict[str, Any]:
+        turns = [{"role": turn.role, "content": turn.text} for turn in ask.turns]
+        request: dict[str, Any] = {
+            "model": self.model,
+            "instructions": ask.system or None,
+            "input": [{"role": "user", "content": "\n\n".join(ask.parts)}, *turns],
+            "stream": True,
+            "store": False,
+            "max_output_tokens": settings.max_output_tokens,
+        }
+        if settings.temperature is not None:
+            request["temperature"] = settings.temperature
+        if ask.schema is not None and settings.schemas:
+            form = {"type": "json_schema", "name": ask.schema_name, "schema": ask.schema, "strict": True}
+            request["text"] = {"format": form}
+        return request | {"extra_body": dict(settings.options)}
+
+
+async def _events(stream: AsyncIterator[ResponseStreamEvent]) -> AsyncGenerator[Event]:
+    refused = False
+    async for event in stream:
+        if event.type == "response.created":
+            yield Began()
+        elif event.type in THINKING:
+            yield Delta(0, thinking=_piece(event))
+        elif event.type in TEXT:
+            refused = refused or event.type == "response.refusal.delta"
+            yield Delta(0, text=_piece(event))
+        elif event.type == "response.failed" or event.type == "error":
+            raise _failure(event)
+        elif event.type == "response.completed" or event.type == "response.incomplete":
+            yield Ended(0, _stop(event.response, refused=refused))
+            yield Billed(usage_of(event.response))
+
+
+def _piece(event: Any) -> str:
+    return str(event.delta)
+
+
+def _failure(event: Any) -> Again | Declined:
+    error = getattr(getattr(event, "response", None), "error", None) or event
+    told = f"the response failed: {getattr(error, 'message', '') or 'no reason given'}"
+    invalid = str(getattr(error, "code", "") or "").startswith("invalid")
+    return Declined(scrubbed(told)) if invalid else Again(scrubbed(told))
+
+
+def _stop(response: Response, *, refused: bool) -> Stop:
+    details = response.incomplete_details
+    if refused or (details and details.reason == "content_filter"):
+        return "refused"
+    return "length" if details and details.reason == "max_output_tokens" else "end"
+
+
+def usage_of(response: Response) -> Usage:
+    """Return a request's usage in our words."""
+    usage = response.usage
+    if usage is None:
+        return Usage(calls=1, estimated=True)
+    return Usage(
+        calls=1,
+        input_tokens=usage.input_tokens,
+        cached_input_tokens=usage.input_tokens_details.cached_tokens or 0,
+        cache_write_tokens=getattr(usage.input_tokens_details, "cache_write_tokens", 0) or 0,
+        output_tokens=usage.output_tokens,
+        reasoning_tokens=usage.output_tokens_details.reasoning_tokens or 0,
+    )
