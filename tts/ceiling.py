@@ -20,7 +20,10 @@ from tts.types import Budget, Effect, Rollout, Summary, Task, Verdict
 
 @dataclass(frozen=True, slots=True)
 class Ceiling:
-    """Counts of effects and the sum of their bounds; a part of `cost` is None where a bound is unknown."""
+    """Counts of effects and the sum of their bounds; a part of `cost` is None where a bound is unknown.
+
+    `summaries` counts distillations too.
+    """
 
     rollouts: int
     summaries: int
@@ -40,13 +43,16 @@ class Costliest:
         return [_result(effect, work) for effect in effects]
 
 
-def _result(effect: Effect[Any], work: Work) -> Rollout | Summary | Verdict:
+def _result(effect: Effect[Any], work: Work) -> Any:
     if effect.kind == "rollout":
         return Rollout(effect.key, effect.task.id, effect.occurrence, answer=effect.key)
     if effect.kind == "summary":
         return Summary(effect.key, effect.inputs[0])
-    shown = tuple(work.load(key, Summary).rollout for key in effect.inputs)
-    return Verdict(shown)
+    if effect.kind == "distil":
+        return Summary(effect.key, sources=effect.inputs)
+    if effect.kind == "verdict":
+        return Verdict(tuple(work.load(key, Summary).rollout for key in effect.inputs))
+    return effect.returns()
 
 
 async def ceiling(tasks: Sequence[Task], strategies: Sequence[Strategy], cast: Cast) -> Ceiling:
@@ -68,7 +74,8 @@ async def ceiling(tasks: Sequence[Task], strategies: Sequence[Strategy], cast: C
     for effect in executor.asked:
         total = plus(total, most(effect.bound))
     kinds = [effect.kind for effect in executor.asked]
-    rollouts, summaries, verdicts = (kinds.count(k) * len(tasks) for k in ("rollout", "summary", "verdict"))
+    rollouts, verdicts = (kinds.count(kind) * len(tasks) for kind in ("rollout", "verdict"))
+    summaries = (kinds.count("summary") + kinds.count("distil")) * len(tasks)
     return Ceiling(rollouts, summaries, verdicts, _budget([x * len(tasks) for x in total]))
 
 

@@ -55,5 +55,5 @@ async def _placed(
             steps=steps,
         )
         await run.ledger.store.put([(effect, ending)])
-    run.uses[effect.key] = Use("given", rollout.usage, rollout.seconds, finish=0.0)
+    run.uses[effect.key] = Use("given", rollout.usage, rollout.seconds)
     return rollout

@@ -7,7 +7,7 @@ is unknown, and a budget on that dimension is refused before the run.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 from random import Random
@@ -97,6 +97,15 @@ class Summarizer(Protocol):
 
 
 @runtime_checkable
+class Distiller(Protocol):
+    """A summarizer that can also make one workspace of several drafts; else their summaries are merged."""
+
+    async def distil(self, task: Task, drafts: Sequence[Candidate]) -> Summary:
+        """Return what the drafts come to, bounded in size, as a summary."""
+        ...
+
+
+@runtime_checkable
 class Judge(Protocol):
     """Says which of some candidates is best. Where it cannot say, it abstains."""
 
@@ -171,8 +180,35 @@ class Scope(Protocol):
         """What this stage may still spend, counted as if its strategy ran alone."""
         ...
 
+    @property
+    def usage(self) -> Usage:
+        """What the strategy has used so far, counted as if it ran alone."""
+        ...
+
+    @property
+    def path_tokens(self) -> int:
+        """The tokens on the longest path of that: of effects of which each waited for the one before."""
+        ...
+
     def rng(self, *labels: str) -> Random:
         """Return a generator derived from run seed, task, the stage's pool and the labels."""
+        ...
+
+    def effect(
+        self,
+        kind: str,
+        returns: type[T],
+        *,
+        by: str,
+        inputs: Sequence[str] = (),
+        params: Mapping[str, Any] | None = None,
+        occurrence: int = 0,
+    ) -> Effect[T]:
+        """Return an effect, to be handed to `do`, that `by` carries out: "agent", "summarizer" or "judge".
+
+        Raises:
+            UsageError: nobody plays that role.
+        """
         ...
 
     async def do(self, effect: Effect[T]) -> T:

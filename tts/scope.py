@@ -16,7 +16,7 @@ from tts.flights import Done
 from tts.lanes import Drawn, LedgerLanes
 from tts.ledger import STOPPED, Ledger
 from tts.protocols import Lanes, Performer, bound_of
-from tts.trace import Match, OpenTrace, Spending, StageTrace, Use, setting
+from tts.trace import Match, OpenTrace, Point, Spending, StageTrace, Use, latest, setting
 from tts.types import Budget, Effect, Pool, Rollout, Summary, Tally, Task, Usage, Verdict, digest
 
 T = TypeVar("T")
@@ -52,7 +52,7 @@ class Cast:
         Raises:
             UsageError: nobody plays it.
         """
-        found: Role | None = getattr(self, name)
+        found: Role | None = getattr(self, name, None)
         if found is None:
             raise UsageError(f"the strategy needs a {name}, and none was given")
         return found
@@ -110,7 +110,7 @@ class StageScope:
         self._account = account
         self._keys = sorted(keys)
         self._trace = trace
-        self._clock = max((use.finish for use in run.uses.values()), default=0.0)
+        self._clock = self._finish(run.uses)
 
     @property
     def task(self) -> Task:
@@ -122,6 +122,16 @@ class StageScope:
         """What this stage may still spend, counted as if its strategy ran alone."""
         return self._account.remaining
 
+    @property
+    def usage(self) -> Usage:
+        """What the strategy has used so far, counted as if it ran alone."""
+        return self._run.spending.usage
+
+    @property
+    def path_tokens(self) -> int:
+        """The tokens on the longest path of that."""
+        return self._run.spending.critical_tokens
+
     def rng(self, *labels: str) -> Random:
         """Return a generator derived from run seed, task, the stage's pool and the labels."""
         return Random(int(digest([self._run.seed, self.task.digest, self._keys, labels])[:16], 16))
@@ -132,6 +142,21 @@ class StageScope:
         self._run.stages.append(trace)
         return StageScope(self._run, self._account.share(keep, keep_rollouts), pool.keys, trace)
 
+    def effect(
+        self,
+        kind: str,
+        returns: type[T],
+        *,
+        by: str,
+        inputs: Sequence[str] = (),
+        params: Mapping[str, Any] | None = None,
+        occurrence: int = 0,
+    ) -> Effect[T]:
+        """Return an effect that a role carries out: its fingerprint, its bound, and the run's seed."""
+        role, seed = self._run.cast.played(by), self._run.seed
+        given = tuple(inputs), params or {}, occurrence, seed, role.bound
+        return Effect(kind, self.task, returns, role.fingerprint, *given)
+
     async def do(self, effect: Effect[T]) -> T:
         """Return the effect's result; see the protocol for what it raises."""
         if effect.kind == "grade":
@@ -139,7 +164,7 @@ class StageScope:
         (done,) = await self._ask([effect])
         if done.error is not None:
             raise done.error
-        self._clock = max(self._clock, self._run.uses[effect.key].finish)
+        self._clock = latest([self._clock, self._finish([effect.key])])
         assert done.result is not None
         return done.result
 
@@ -176,58 +201,30 @@ class StageScope:
         ]
         self._trace.matches += [Match(t.group, tuple(t.votes.values())) for t in tallies]
         used = (effect.key for ballot in ballots for effects in ballot for effect in effects)
-        self._clock = max([self._clock, *(self._run.uses[k].finish for k in used if k in self._run.uses)])
+        self._clock = latest([self._clock, self._finish(used)])
         return tallies
 
     def rollout(self, index: int, priors: Sequence[Summary] = ()) -> Effect[Rollout]:
         """Return the effect of one rollout."""
-        agent = self._run.cast.played("agent")
+        bound = self._run.cast.played("agent").bound
         inputs = tuple(prior.key for prior in priors)
-        bound = replace(agent.bound, rollouts=1)
-        limits = {name: x for name, x in asdict(agent.bound).items() if x is not None}
-        params = {"limits": limits}
-        return self._effect(
-            "rollout", Rollout, agent.fingerprint, inputs, occurrence=index, params=params, bound=bound
-        )
+        params = {"limits": {name: x for name, x in asdict(bound).items() if x is not None}}
+        effect = self.effect("rollout", Rollout, by="agent", inputs=inputs, params=params, occurrence=index)
+        return replace(effect, bound=replace(bound, rollouts=1))
 
     def _summary(self, rollout: Rollout) -> Effect[Summary]:
-        role = self._run.cast.played("summarizer")
-        return self._effect("summary", Summary, role.fingerprint, (rollout.key,), bound=role.bound)
+        return self.effect("summary", Summary, by="summarizer", inputs=(rollout.key,))
 
     def _ballots(
         self, group: Sequence[str], summaries: Mapping[str, str], votes: int
     ) -> list[list[Effect[Verdict]]]:
         """Return the verdict effects on a group, one list per display order."""
-        judge = self._run.cast.played("judge")
         orders = display_orders([key for key in group if key in summaries], votes)
+        shown = [(tuple(summaries[key] for key in order), n) for order, n in orders]
         return [
-            [
-                self._effect(
-                    "verdict",
-                    Verdict,
-                    judge.fingerprint,
-                    tuple(summaries[key] for key in order),
-                    occurrence=i,
-                    bound=judge.bound,
-                )
-                for i in range(n)
-            ]
-            for order, n in orders
+            [self.effect("verdict", Verdict, by="judge", inputs=keys, occurrence=i) for i in range(n)]
+            for keys, n in shown
         ]
-
-    def _effect(
-        self,
-        kind: str,
-        returns: type[T],
-        performer: str,
-        inputs: tuple[str, ...],
-        *,
-        bound: Budget,
-        occurrence: int = 0,
-        params: Mapping[str, Any] | None = None,
-    ) -> Effect[T]:
-        seed = self._run.seed
-        return Effect(kind, self.task, returns, performer, inputs, params or {}, occurrence, seed, bound)
 
     async def _summary_keys(self, rollouts: Iterable[Rollout]) -> dict[str, str]:
         """Return rollout key → summary key, for those whose summary could be had."""
@@ -262,7 +259,7 @@ class StageScope:
         refused: Done[T] = Done(error=Refused("the strategy's budget is spent"))
         return [done.get(effect.key, refused) for effect in effects]
 
-    async def _ask_what_fits(self, effects: Sequence[Effect[T]], since: float) -> dict[str, Done[T]]:
+    async def _ask_what_fits(self, effects: Sequence[Effect[T]], since: Point) -> dict[str, Done[T]]:
         """Reserve in the strategy's account, go through the ledger, note what was used, and settle."""
         new = [effect for effect in effects if effect.key not in self._run.uses]
         reservation, reason = await self._reserve(new)
@@ -276,8 +273,8 @@ class StageScope:
             ended = await self._run.ledger.do(asked)
             for effect, one in zip(asked, ended, strict=True):
                 spent = plus(spent, self._note(effect, one, since))
-                if effect.key in self._run.uses:  # what one batch brings counts as one after another
-                    since = self._run.uses[effect.key].finish
+                # What one batch brings has each its share of the batch's time, but the tokens side by side.
+                since = since._replace(seconds=max(since.seconds, self._finish([effect.key]).seconds))
         finally:
             self._account.settle(reservation, spent)
         return {effect.key: one for effect, one in zip(asked, ended, strict=True)}
@@ -291,7 +288,7 @@ class StageScope:
         except Refused as refusal:
             return await self._account.reserve([]), str(refusal)
 
-    def _note(self, effect: Effect[Any], done: Done[Any], since: float) -> Amount:
+    def _note(self, effect: Effect[Any], done: Done[Any], since: Point) -> Amount:
         """Note the use of an effect; return what it adds to the strategy's account, once."""
         if done.error is not None:
             infra = isinstance(done.error, Infra)
@@ -302,9 +299,14 @@ class StageScope:
         self._run.uses[effect.key] = self._use(effect, done.usage, done.seconds, since)
         return charge(effect.bound, done.usage, done.seconds)
 
-    def _use(self, effect: Effect[Any], usage: Usage, seconds: float, since: float) -> Use:
-        inputs = (self._run.uses[key].finish for key in effect.inputs if key in self._run.uses)
-        return Use(effect.kind, usage, seconds, max([since, *inputs]) + seconds)
+    def _use(self, effect: Effect[Any], usage: Usage, seconds: float, since: Point) -> Use:
+        start = latest([since, self._finish(effect.inputs)])
+        finish = Point(start.seconds + seconds, start.tokens + usage.tokens)
+        return Use(effect.kind, usage, seconds, finish)
+
+    def _finish(self, keys: Iterable[str]) -> Point:
+        """Return when the latest of some effects ended, as far as they were used."""
+        return latest(self._run.uses[key].finish for key in keys if key in self._run.uses)
 
     def _lane(self, effect: Effect[Rollout], drawn: Drawn) -> Amount:
         """Note a lane of a race; return what it adds to the strategy's account, once."""

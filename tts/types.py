@@ -35,8 +35,9 @@ class Usage:
     `calls` are model calls. `input_tokens` are all prompt tokens, cached ones included;
     `cached_input_tokens` and `cache_write_tokens` are parts of them. `output_tokens` include
     `reasoning_tokens`. `known_usd` is the priced part; `unpriced_calls` counts calls whose price is
-    unknown, so that an unknown price never hides a known cost. `estimated` marks figures that no
-    provider confirmed.
+    unknown, so that an unknown price never hides a known cost. `retries` counts the requests that brought
+    nothing and were made again; `retry_tokens` and `retry_usd` are what they cost, parts of the rest.
+    `estimated` marks figures that no provider confirmed.
     """
 
     calls: int = 0
@@ -47,6 +48,9 @@ class Usage:
     reasoning_tokens: int = 0
     known_usd: float = 0.0
     unpriced_calls: int = 0
+    retries: int = 0
+    retry_tokens: int = 0
+    retry_usd: float = 0.0
     estimated: bool = False
 
     @property
@@ -68,7 +72,7 @@ class Usage:
         if share >= 1.0:
             return self
         whole = {f.name: round(getattr(self, f.name) * share) for f in fields(self)[:-1]}
-        whole["known_usd"] = self.known_usd * share
+        whole |= {"known_usd": self.known_usd * share, "retry_usd": self.retry_usd * share}
         return Usage(**whole, estimated=True)
 
 
@@ -223,7 +227,8 @@ class Summary:
     evidence, final state, verification). `covered` is the share of the trajectory that was read, 0 to 1.
     `tests` come from captured output only; `last_edit` is the last step known to change files, -1: none.
     `claims` are what the agent said. `verified`, `attempted` and `unverified` say which statements
-    captured evidence confirms, contradicts or leaves open.
+    captured evidence confirms, contradicts or leaves open. One that was distilled from several rollouts has
+    their keys as `sources` and no `rollout` of its own; `covered` is then the share of what they hold.
     """
 
     key: str = ""
@@ -247,6 +252,12 @@ class Summary:
     covered: float = 1.0
     usage: Usage = Usage()
     error: str = ""
+    sources: tuple[str, ...] = ()
+
+    @property
+    def rollouts(self) -> tuple[str, ...]:
+        """The keys of the rollouts that it tells of: one, or those that it was distilled from."""
+        return self.sources or (self.rollout,)
 
     def render(self) -> str:
         """Return the text that a judge or a refined agent reads: one headed list per filled part.
@@ -256,7 +267,11 @@ class Summary:
         return "\n\n".join(f"{head}\n{body}" for head, body in self._parts() if body)
 
     def _parts(self) -> Iterator[tuple[str, str]]:
-        yield "Status", _listed([f"{self.outcome}; covers {self.covered:.0%} of the trajectory"])
+        if self.sources:
+            n_drafts = f"{len(self.sources)} draft{'s' * (len(self.sources) > 1)}"
+            yield f"Workspace distilled from {n_drafts}", _listed([f"covers {self.covered:.0%} of them"])
+        else:
+            yield "Status", _listed([f"{self.outcome}; covers {self.covered:.0%} of the trajectory"])
         yield "Requirements", _listed(self.requirements)
         yield "Approach", _listed(self.approach)
         yield "Files examined", _listed(self.files_examined)
@@ -389,8 +404,8 @@ class Pool:
 class Effect(Generic[T]):
     """Something that costs time or money, as plain data; `key` is its identity.
 
-    `kind` is `rollout`, `summary`, `verdict`, `grade` or a registered kind. `inputs` are keys of stored
-    effects, in the order that they are shown. `performer` is a fingerprint. `occurrence` tells apart
+    `kind` is `rollout`, `summary`, `distil`, `verdict`, `grade` or a registered kind. `inputs` are keys of
+    stored effects, in the order that they are shown. `performer` is a fingerprint. `occurrence` tells apart
     askings of the same question. `bound` is the most that it can cost. `returns` is the type of the
     result, a frozen dataclass with `status` and `usage`; neither `bound` nor `returns` is in the key.
     `key` is a hex hash of all the rest; `question` the same without the occurrence: effects with one

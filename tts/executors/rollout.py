@@ -13,6 +13,7 @@ from typing import cast, get_args
 import anyio
 
 from tts.errors import Infra, LimitReached
+from tts.models.meter import metered
 from tts.protocols import Agent, Work, Workspace, Workspaces
 from tts.types import Effect, Rollout, Status, Step, Summary, Task, Usage
 
@@ -76,6 +77,7 @@ class RolloutRunner:
 
     async def _run(self, effect: Effect[Rollout], work: Work) -> Rollout:
         priors = [work.load(key, Summary) for key in effect.inputs]
+        earlier = tuple(dict.fromkeys(key for prior in priors for key in prior.rollouts))
         started = time.monotonic()
         async with self._workspace(effect.task) as workspace:
             attempt = OneAttempt(effect, priors, workspace.path if workspace else None, work)
@@ -91,15 +93,15 @@ class RolloutRunner:
             seconds=time.monotonic() - started,
             length=attempt.length if rollout.length is None else rollout.length,
             thought=rollout.thought or attempt.thought,
-            priors=tuple(prior.rollout for prior in priors),
-            iteration=1 + max((work.load(p.rollout, Rollout).iteration for p in priors), default=-1),
+            priors=earlier,
+            iteration=1 + max((work.load(key, Rollout).iteration for key in earlier), default=-1),
             n_steps=attempt.n_steps,
         )
 
     async def _attempt(self, task: Task, attempt: OneAttempt) -> Rollout:
         rollout = Rollout(status="limit", error=f"stopped after {attempt.limits.seconds} seconds")
         try:
-            with anyio.move_on_after(attempt.limits.seconds):
+            with anyio.move_on_after(attempt.limits.seconds), metered(attempt.spend):
                 rollout = _storable(await self._agent.run(task, attempt))
         except (Exception, SystemExit) as error:  # a broken rollout is data
             if _is_only(error, INFRA):

@@ -6,7 +6,7 @@ from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field, replace
 from random import Random
-from typing import NoReturn, TypeVar
+from typing import Any, NoReturn, TypeVar
 
 from tts.errors import Refused, UsageError
 from tts.replay.lanes import ReplayLane, ReplayLanes
@@ -111,10 +111,33 @@ class ReplayScope:
         """No limits: what is recorded is paid for."""
         return Budget()
 
+    @property
+    def usage(self) -> Usage:
+        """What was recorded of what the strategy has used so far."""
+        return _usage(self.visit.cost)
+
+    @property
+    def path_tokens(self) -> int:
+        """Refuse: what waited for what is not recorded."""
+        self.visit.refuse("tokens on the longest path are not recorded")
+
     def rng(self, *labels: str) -> Random:
         """Return a generator derived from seed, task, the pool's sorted keys and the labels."""
         self.visit.drew = True
         return Random(digest([self.seed, self.deck.samples.task_id, sorted(self.pool.keys), labels]))
+
+    def effect(
+        self,
+        kind: str,
+        returns: type[T],
+        *,
+        by: str,
+        inputs: Sequence[str] = (),
+        params: Mapping[str, Any] | None = None,
+        occurrence: int = 0,
+    ) -> Effect[T]:
+        """Return the effect, which can be named here but not done."""
+        return Effect(kind, self.task, returns, by, tuple(inputs), params or {}, occurrence)
 
     async def do(self, effect: Effect[T]) -> T:
         """Refuse: only samples and verdicts are recorded."""
