@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from contextlib import aclosing, asynccontextmanager
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 from tts.models.chat import Ask, Began, Billed, Delta, Ended, Event, Settings, Stop
 from tts.models.closing import closed
@@ -25,8 +25,6 @@ BREAKPOINTS = 4
 
 class AnthropicMessages:
     """One model behind Messages. Answers to one prompt share its cached prefix."""
-
-    shares: Literal["n", "prefix"] = "prefix"
 
     def __init__(self, client: AsyncAnthropic, provider: str, model: str) -> None:
         self.client, self.provider, self.model = client, provider, model

@@ -55,7 +55,7 @@ class Call:
         tries = tenacity.AsyncRetrying(
             retry=tenacity.retry_if_exception_type(Again),
             wait=self._wait_seconds,
-            stop=tenacity.stop_any(tenacity.stop_before_delay(self.patience.total_seconds), self._spent),
+            stop=self._is_over,
             sleep=anyio.sleep,
             reraise=True,
         )
@@ -64,9 +64,13 @@ class Call:
         except Again as again:
             raise Infra(str(again)) from None
 
+    @property
+    def _most_tokens(self) -> int:
+        """What one whole try can take."""
+        return estimated_tokens(self.ask.text) + self.ask.n * self.settings.max_output_tokens
+
     async def _try(self) -> list[Reply]:
-        most = estimated_tokens(self.ask.text) + self.ask.n * self.settings.max_output_tokens
-        async with self.line.throttle.place(most) as place:
+        async with self.line.throttle.place(self._most_tokens) as place:
             heard = Hearing(self.ask)
             with self._attributed(heard, place):
                 async with self.line.wire.stream(self.ask, self.settings) as events:
@@ -122,7 +126,7 @@ class Call:
         again = state.outcome.exception() if state.outcome is not None else None
         return (again.retry_after if isinstance(again, Again) else 0.0) + jittered
 
-    def _spent(self, state: tenacity.RetryCallState) -> bool:
-        """Whether what is lost leaves no room for another try inside the bound."""
-        prompt = estimated_tokens(self.ask.text)
-        return self.lost.tokens > prompt + self.ask.n * self.settings.max_output_tokens
+    def _is_over(self, state: tenacity.RetryCallState) -> bool:
+        """Whether the next try would come too late, or what is lost leaves no room for it in the bound."""
+        late = tenacity.stop_before_delay(self.patience.total_seconds)(state)
+        return late or self.lost.tokens > self._most_tokens

@@ -115,11 +115,7 @@ class Settings:
 
 
 class Wire(Protocol):
-    """A provider's API: one request, no limits, no retries, no prices.
-
-    `shares` says how answers to one prompt share its cost: `n` answers in one request, or a cached prefix.
-    Errors leave as the SDK raises them.
-    """
+    """A provider's API: one request without limits, retries and prices. Errors are the SDK's own."""
 
     @property
     def provider(self) -> str: ...
@@ -127,8 +123,6 @@ class Wire(Protocol):
     def model(self) -> str: ...
     @property
     def host(self) -> str: ...
-    @property
-    def shares(self) -> Literal["n", "prefix"]: ...
 
     def stream(self, ask: Ask, settings: Settings) -> AbstractAsyncContextManager[AsyncIterator[Event]]:
         """Return the answer as it comes. Leaving the context closes the connection at once."""
@@ -148,6 +142,10 @@ class Chat(Protocol):
 
     @property
     def fingerprint(self) -> str: ...
+    @property
+    def shares(self) -> Literal["n", "prefix"]:
+        """How answers to one prompt share its cost: `n` of them in one request, or a cached prefix."""
+        ...
 
     async def ask(self, ask: Ask, *, heard: Heard = ...) -> list[Reply]:
         """Return `ask.n` replies; `heard` is told how they come.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Literal
 
 import anyio
 
@@ -14,7 +15,7 @@ from tts.models.chat import Ask, Began, Delta, Heard, Reply, Settings, Wire
 from tts.models.connections import Connections, Line, connected
 from tts.models.faults import Again, meaning
 from tts.models.prices import Price, dollars
-from tts.models.providers import wire_of
+from tts.models.providers import shares_of, wire_of
 from tts.models.throttle import Limits
 from tts.types import Budget, Usage, digest
 
@@ -44,6 +45,11 @@ class Model:
         """The name and a hash of the settings; the server's address, price and limits are not in it."""
         said = [self.settings.max_output_tokens, self.settings.temperature, dict(self.settings.options)]
         return f"{self.name}#{digest([*said, self.settings.schemas])[:12]}"
+
+    @property
+    def shares(self) -> Literal["n", "prefix"]:
+        """How answers to one prompt share its cost."""
+        return shares_of(self.name)
 
     async def ask(self, ask: Ask, *, heard: Heard = _unheard) -> list[Reply]:
         """Return `ask.n` replies; see `tts.models.chat.Chat` for what it raises."""

@@ -6,8 +6,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from tts.errors import UsageError
+from tts.models.call import Patience
 from tts.models.chat import Settings
-from tts.models.model import Model, Patience
+from tts.models.model import Model
 from tts.models.prices import Price, price_of
 from tts.models.providers import split
 from tts.models.throttle import Limits

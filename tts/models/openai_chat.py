@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from contextlib import aclosing, asynccontextmanager
-from typing import TYPE_CHECKING, Any, Literal, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from tts.models.chat import Ask, Began, Billed, Delta, Ended, Event, Settings, Stop
 from tts.models.closing import closed
@@ -21,8 +21,6 @@ STOPS: Mapping[str, Stop] = {"length": "length", "content_filter": "refused"}
 
 class OpenAIChat:
     """One model behind Chat Completions. `n` answers come from one request and share its prompt."""
-
-    shares: Literal["n", "prefix"] = "n"
 
     def __init__(self, client: AsyncOpenAI, provider: str, model: str) -> None:
         self.client, self.provider, self.model = client, provider, model

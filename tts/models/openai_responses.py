@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import aclosing, asynccontextmanager
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 from tts.errors import Declined
 from tts.models.chat import Ask, Began, Billed, Delta, Ended, Event, Settings, Stop
@@ -23,8 +23,6 @@ TEXT = ("response.output_text.delta", "response.refusal.delta")
 
 class OpenAIResponses:
     """One model behind Responses."""
-
-    shares: Literal["n", "prefix"] = "prefix"
 
     def __init__(self, client: AsyncOpenAI, provider: str, model: str) -> None:
         self.client, self.provider, self.model = client, provider, model

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Mapping
 from functools import partial
-from typing import Any, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 from tts.errors import UsageError
 from tts.models.chat import Wire
@@ -103,10 +103,19 @@ def _wire(provider: str, model: str, client: Any) -> Wire:
 
     if provider not in ("openai", "azure"):
         return AnthropicMessages(client, provider, model)
-    named = model.removeprefix("responses/")
-    if named != model or (named in PRO and provider == "openai"):
-        return OpenAIResponses(client, provider, named)
+    if _through_responses(model):
+        return OpenAIResponses(client, provider, model.removeprefix("responses/"))
     return OpenAIChat(client, provider, model)
+
+
+def shares_of(name: str) -> Literal["n", "prefix"]:
+    """Return how a model's answers to one prompt share its cost: only Chat Completions have `n`."""
+    provider, model = split(name)
+    return "n" if provider in ("openai", "azure") and not _through_responses(model) else "prefix"
+
+
+def _through_responses(model: str) -> bool:
+    return model.startswith("responses/") or model in PRO
 
 
 def _openai() -> tuple[Any, Any]:
@@ -121,8 +130,9 @@ def _azure() -> tuple[Any, Any]:
     version = os.environ.get("OPENAI_API_VERSION", "2025-04-01-preview")
 
     def maker(*, base_url: str = "", **options: Any) -> Any:
-        endpoint = {"azure_endpoint": base_url} if base_url else {}
-        return openai.AsyncAzureOpenAI(api_version=version, **endpoint, **options)
+        if base_url:
+            options["azure_endpoint"] = base_url
+        return openai.AsyncAzureOpenAI(api_version=version, **options)
 
     return openai, maker
 

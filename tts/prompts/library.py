@@ -1,0 +1,96 @@
+"""Loads the templates of this folder, or the user's in their place, and fills their parts.
+
+A template is a Jinja file with named blocks, one for each part of a prompt.  Values are inserted as text
+and never read as templates.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from tts.errors import UsageError
+from tts.types import digest
+
+if TYPE_CHECKING:
+    from jinja2 import Template
+
+HERE = Path(__file__).parent
+SUFFIX = ".jinja"
+
+
+@dataclass(frozen=True, slots=True)
+class Prompts:
+    """The templates; `folder` holds the user's own, by the same names, for those that it has."""
+
+    folder: Path | str | None = None
+
+    def __post_init__(self) -> None:
+        if self.folder is None:
+            return
+        place = Path(self.folder)
+        names = sorted(path.stem for path in HERE.glob(f"*{SUFFIX}"))
+        found = list(place.glob(f"*{SUFFIX}")) if place.is_dir() else []
+        strange = [path.name for path in found if path.stem not in names]
+        if strange or not found:
+            told = f"{strange[0]} is no prompt" if strange else f"no prompts in {place}"
+            raise UsageError(f"{told}; name a folder with any of {', '.join(n + SUFFIX for n in names)}")
+        for path in found:
+            self.template(path.stem)
+
+    def part(self, name: str, block: str, **values: object) -> str:
+        """Return one block of a template, filled.
+
+        Raises:
+            UsageError: the user's template lacks the block, or asks for a value that there is not.
+        """
+        template = self.template(name)
+        if block not in template.blocks:
+            raise UsageError(f"{self._path(name)} has no block {block!r}; see the built-in one")
+        try:
+            return "".join(template.blocks[block](template.new_context(values))).strip()
+        except Exception as error:
+            raise UsageError(f"{self._path(name)}, block {block}: {error}") from error
+
+    def template(self, name: str) -> Template:
+        """Return a template.
+
+        Raises:
+            UsageError: it cannot be read.
+        """
+        return _loaded(self._text(name), str(self._path(name)))
+
+    def digest(self, *names: str) -> str:
+        """Return a short hash of some templates' text, for fingerprints."""
+        return digest([self._text(name) for name in names])[:12]
+
+    def _path(self, name: str) -> Path:
+        own = Path(self.folder) / f"{name}{SUFFIX}" if self.folder is not None else None
+        return own if own is not None and own.is_file() else HERE / f"{name}{SUFFIX}"
+
+    def _text(self, name: str) -> str:
+        return _read(self._path(name))
+
+
+@cache
+def _read(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise UsageError(f"the prompt {path} cannot be read: {error}") from None
+
+
+@cache
+def _loaded(text: str, place: str) -> Template:
+    from jinja2 import StrictUndefined, TemplateError
+    from jinja2.sandbox import ImmutableSandboxedEnvironment
+
+    environment = ImmutableSandboxedEnvironment(
+        undefined=StrictUndefined, autoescape=False, trim_blocks=True, lstrip_blocks=True
+    )
+    try:
+        return environment.from_string(text)
+    except TemplateError as error:
+        raise UsageError(f"the prompt {place} cannot be read: {error}") from None
