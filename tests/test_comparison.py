@@ -33,6 +33,7 @@ def test_the_document_has_the_published_shape() -> None:
         "output_tokens": None,
         "usd": 1.0,
         "critical_seconds": 2.0,
+        "critical_tokens": None,
     }
     assert set(document["strategies"][1]["cost"].values()) == {None}
     assert [list(c) for c in document["comparisons"]] == [

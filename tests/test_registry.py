@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
+from tts_strategies.pdr import PDR
 from tts_strategies.race import Race
 from tts_strategies.refine import Refine
 from tts_strategies.rtv import RTV
@@ -41,6 +42,8 @@ def told(text):
         ("short@9", (Race(9, 3), Vote(ties="shortest"))),
         ("rtv@12", (Sample(12), RTV())),
         ("pdr@6", (Sample(6), Refine(6, priors="random"))),
+        ("pdr-short@16", (PDR((16, 8, 4)), Vote())),
+        ("pdr-short@3", (PDR((3, 1, 1)), Vote())),
         ("pdr-rtv@16", (Sample(16), RTV(keep=4), Refine(16), RTV())),
         ("pdr-rtv@3", (Sample(3), RTV(keep=3), Refine(3), RTV())),
         ("  rtv@4\n", (Sample(4), RTV())),
@@ -134,8 +137,8 @@ def test_every_pipeline_written_out_reads_as_itself(row):
             ["column 13", "no stage 'vot'", "did you mean 'vote'?", "race, refine, rtv, sample"],
         ),
         ("Sample(3)", ["column 1", "did you mean 'sample'?"]),
-        ("xyz(3)", ["column 1", "no stage 'xyz'", "there is race"]),
-        ("rvt@4", ["no preset 'rvt'", "did you mean 'rtv'?", "pdr, pdr-rtv, rtv, short, single, vote"]),
+        ("xyz(3)", ["column 1", "no stage 'xyz'", "there is pdr, race"]),
+        ("rvt@4", ["no preset 'rvt'", "did you mean 'rtv'?", "pdr, pdr-rtv, pdr-short, rtv, short, single, vote"]),
         ("", ["empty", "pdr-rtv"]),
         ("sample(4) || vote()", ["column 12", "sample(16) | rtv(keep=4)"]),
         ("sample(16) | rtv(keep=4", ["column 17"]),

@@ -274,4 +274,5 @@ def cost_of(spending: Spending) -> Cost:
         output_tokens=usage.output_tokens,
         usd=usage.usd,
         critical_seconds=spending.critical_seconds,
+        critical_tokens=spending.critical_tokens,
     )

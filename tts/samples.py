@@ -14,7 +14,8 @@ from tts.errors import UsageError
 class Cost:
     """What something costs, or is expected to; None means unknown, 0 means nothing.
 
-    `critical_seconds` is the time when all that can run at once does.
+    `critical_seconds` is the time when all that can run at once does; `critical_tokens` are the tokens on the
+    longest path of what waits for what.
     """
 
     calls: float | None = 0.0
@@ -23,6 +24,7 @@ class Cost:
     output_tokens: float | None = 0.0
     usd: float | None = 0.0
     critical_seconds: float | None = 0.0
+    critical_tokens: float | None = None
 
 
 ADDITIVE = ("calls", "input_tokens", "cached_input_tokens", "output_tokens", "usd")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from tts.pipeline import Pipeline
 
+from .pdr import PDR
 from .race import Race
 from .refine import Refine
 from .rtv import RTV
@@ -34,6 +35,11 @@ def rtv(n: int = 16) -> Pipeline:
 def pdr(n: int = 16) -> Pipeline:
     """n attempts, then n refined ones that each see four of them at random; the first of these is taken."""
     return Pipeline(Sample(n), Refine(n, priors="random"))
+
+
+def pdr_short(n: int = 16) -> Pipeline:
+    """For short outputs: n drafts, n/2 from what these come to, n/4 from those, and a majority vote."""
+    return Pipeline(PDR((n, max(1, n // 2), max(1, n // 4))), Vote())
 
 
 def pdr_rtv(n: int = 16) -> Pipeline:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from tts.errors import Infra
+from tts.models.meter import metered
 from tts.protocols import Distiller, Summarizer, Work
 from tts.types import Candidate, Effect, Rollout, Summary
 
@@ -46,12 +47,14 @@ class DistilRunner:
 
     async def _distil(self, effect: Effect[Summary], work: Work) -> Summary:
         drafts = [_draft(key, work) for key in effect.inputs]
-        try:
-            made = await self._made(effect, drafts)
-        except (Infra, ConnectionError):
-            raise
-        except Exception as error:  # noqa: BLE001 - a distiller's failure must not harm the drafts
-            made = replace(merged(drafts), status="failed", error=f"{type(error).__name__}: {error}")
+        with metered(work.spend) as meter:
+            try:
+                made = await self._made(effect, drafts)
+            except (Infra, ConnectionError):
+                raise
+            except Exception as error:  # noqa: BLE001 - a distiller's failure must not harm the drafts
+                reason = f"{type(error).__name__}: {error}"
+                made = replace(merged(drafts), status="failed", error=reason, usage=meter.usage)
         return replace(made, key=effect.key, rollout="", sources=tuple(d.rollout.key for d in drafts))
 
     async def _made(self, effect: Effect[Summary], drafts: Sequence[Candidate]) -> Summary:
@@ -80,8 +83,7 @@ def merged(drafts: Sequence[Candidate], *, size: int = MAX_CHARACTERS) -> Summar
     ends = [_marked("", *entry) for entry in sheet.ends.items()]
     if sheet.n_left_out:
         ends.append(f"[{sheet.n_left_out} more entries of the drafts' summaries do not fit]")
-    read = sum(draft.summary.covered for draft in drafts) / max(1, len(drafts))
-    covered = read * sheet.n_kept / max(1, sheet.n_kept + sheet.n_left_out)
+    covered = sum(draft.summary.covered for draft in drafts) / max(1, len(drafts)) * sheet.held
     return replace(Summary(final_state="\n".join(ends), covered=covered), **lists)
 
 
@@ -91,20 +93,26 @@ class _Sheet:
 
     lists: dict[str, dict[Any, list[int]]] = field(default_factory=lambda: {name: {} for name in LISTS})
     ends: dict[Any, list[int]] = field(default_factory=dict[Any, list[int]])
-    n_kept: int = 0
     n_left_out: int = 0
+    n_read: int = 0
+    n_kept: int = 0
+
+    @property
+    def held(self) -> float:
+        """The share of the characters that was kept."""
+        return self.n_kept / self.n_read if self.n_read else 1.0
 
     def add(self, number: int, summary: Summary, room: int) -> None:
         """Add what there is room for, in characters; no single text takes more than half of what is left."""
-        for name, entry in _entries(summary):
-            if isinstance(entry, str):
-                entry = _cut(entry, room // 2)
-            length = len(entry) if isinstance(entry, str) else len(repr(entry))
+        for name, whole in _entries(summary):
+            entry = _cut(whole, room // 2) if isinstance(whole, str) else whole
+            length = _length(entry)
+            self.n_read += _length(whole)
             if not length or length > room:
                 self.n_left_out += 1
                 continue
             room -= length
-            self.n_kept += 1
+            self.n_kept += length
             place = self.lists[name] if name else self.ends
             place.setdefault(entry, []).append(number)
 
@@ -118,6 +126,10 @@ def _entries(summary: Summary) -> Iterator[tuple[str, Any]]:
         for entry in dict.fromkeys(getattr(summary, name)):
             if entry:
                 yield name, entry
+
+
+def _length(entry: Any) -> int:
+    return len(entry if isinstance(entry, str) else repr(entry))
 
 
 def _cut(text: str, limit: int) -> str:

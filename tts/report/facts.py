@@ -137,7 +137,7 @@ def bill_of(run: Run) -> Bill:
     usd, tokens, seconds, _ = run.store.charged()
     return Bill(
         rollouts={status: counted["rollout", status] for status in STATUSES},
-        summaries=n_of.get("summary", 0),
+        summaries=n_of.get("summary", 0) + n_of.get("distil", 0),
         verdicts=n_of.get("verdict", 0),
         grades=n_of.get("grade", 0),
         usd=usd,
