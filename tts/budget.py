@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Sequence
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import astuple, dataclass, field, fields, replace
 from operator import add
 
 import anyio
@@ -37,6 +37,12 @@ def amount(limit: Budget) -> Amount:
     """Return a limit as numbers; a part without a limit is endless."""
     parts = (limit.usd, limit.tokens, limit.seconds, limit.rollouts)
     return tuple(float("inf") if x is None else float(x) for x in parts)
+
+
+def tighter(a: Budget, b: Budget) -> Budget:
+    """Return the smaller limit of each part; a part without a limit takes the other's."""
+    pairs = zip(astuple(a), astuple(b), strict=True)
+    return Budget(*(y if x is None else x if y is None else min(x, y) for x, y in pairs))
 
 
 def most(bound: Budget) -> Amount:

@@ -24,6 +24,9 @@ from tts.scope import Cast, Role, StrategyRun, role
 from tts.store import Store
 from tts.types import FREE, Budget, Effect, Grade, Pool, Rollout, Task
 
+NO_TASK = Task("", "")
+"""Stands for any task where only the dimensions of a bound count."""
+
 FLAGS = {"usd": "--rollout-usd", "tokens": "--rollout-tokens", "seconds": "--rollout-seconds"}
 """The flags that give an agent's bound on a dimension."""
 
@@ -269,7 +272,7 @@ def check_bounds(cast: Cast, limits: Iterable[Budget]) -> None:
     for limit in limits:
         for dimension, value in zip((f.name for f in fields(limit)), astuple(limit), strict=True):
             for name, player in roles.items():
-                unknown = player is not None and getattr(player.bound, dimension) is None
+                unknown = player is not None and getattr(player.bound_on(NO_TASK), dimension) is None
                 if value is not None and dimension in FLAGS and unknown:
                     way = f"give {FLAGS[dimension]} or a `bound`" if name == "agent" else "give it a `bound`"
                     raise UsageError(

@@ -112,7 +112,7 @@ class FlightWork:
         self._check()
         self.usage = self.usage + usage
 
-    def progress(self, length: float, *, thought: bool = False) -> None:
+    def progress(self, length: float | None, *, thought: bool = False) -> None:
         """Pass on how far the rollout has come."""
         self._check()
         if threading.get_ident() != self._home:
@@ -125,7 +125,7 @@ class FlightWork:
         if self.flight.done is not None:
             raise LimitReached("the attempt was cancelled")
 
-    def _progress(self, length: float, thought: bool) -> None:
+    def _progress(self, length: float | None, thought: bool) -> None:
         self.flight.length = length
         self.flight.thought = self.flight.thought or thought
         self.flight.tell()

@@ -7,11 +7,11 @@ is unknown, and a budget on that dimension is refused before the run.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 from random import Random
-from typing import Any, Protocol, TypeVar, runtime_checkable
+from typing import Any, Protocol, TypeAlias, TypeVar, runtime_checkable
 
 from tts.types import (
     Budget,
@@ -67,8 +67,11 @@ class Attempt(Protocol):
         """
         ...
 
-    def progress(self, length: float, *, thought: bool = False) -> None:
-        """Report the length so far (thinking tokens, or steps); `thought` once the thinking is over."""
+    def progress(self, length: float | None, *, thought: bool = False) -> None:
+        """Report the length so far (thinking tokens, or steps); `thought` once the thinking is over.
+
+        None is for an attempt that cannot tell its length before its end.
+        """
         ...
 
 
@@ -201,10 +204,13 @@ class Scope(Protocol):
         *,
         by: str,
         inputs: Sequence[str] = (),
+        read: Sequence[Any] = (),
         params: Mapping[str, Any] | None = None,
         occurrence: int = 0,
     ) -> Effect[T]:
         """Return an effect, to be handed to `do`, that `by` carries out: "agent", "summarizer" or "judge".
+
+        `inputs` are the keys of what it reads, and `read` the same as nouns, by which its bound is reckoned.
 
         Raises:
             UsageError: nobody plays that role.
@@ -277,7 +283,7 @@ class Work(Protocol):
 
     def record(self, step: Step) -> None: ...
     def spend(self, usage: Usage) -> None: ...
-    def progress(self, length: float, *, thought: bool = False) -> None: ...
+    def progress(self, length: float | None, *, thought: bool = False) -> None: ...
 
 
 class Executor(Protocol):
@@ -309,6 +315,20 @@ def bound_of(performer: object) -> Budget:
     """Return a performer's `bound`, or the empty bound (nothing known) where it has none."""
     bound = getattr(performer, "bound", None)
     return bound if isinstance(bound, Budget) else Budget()
+
+
+Reckoning: TypeAlias = Callable[[Task, Sequence[Any]], Budget]
+"""The most that an effect on a task can cost, given what it reads: the priors (summaries) of a rollout, the
+rollout of a summary, the candidates of a verdict or of a distillation."""
+
+
+def reckoning_of(performer: object) -> Reckoning | None:
+    """Return a performer's method `bound_for`, None where it has none and `bound` holds for every effect.
+
+    Unlike `bound` it is no limit that the engine holds the performer to, and it is in no key.
+    """
+    reckoning = getattr(performer, "bound_for", None)
+    return reckoning if callable(reckoning) else None
 
 
 class Outcome(Protocol):

@@ -10,14 +10,14 @@ from typing import Any, TypeVar
 
 import anyio
 
-from tts.budget import ZERO, Account, Amount, Reservation, charge, plus
+from tts.budget import ZERO, Account, Amount, Reservation, charge, plus, tighter
 from tts.errors import Infra, Refused, UsageError
 from tts.flights import Done
 from tts.lanes import Drawn, LedgerLanes
 from tts.ledger import STOPPED, Ledger
-from tts.protocols import Lanes, Performer, bound_of
+from tts.protocols import Lanes, Performer, Reckoning, bound_of, reckoning_of
 from tts.trace import Match, OpenTrace, Point, Spending, StageTrace, Use, latest, setting
-from tts.types import Budget, Effect, Pool, Rollout, Summary, Tally, Task, Usage, Verdict, digest
+from tts.types import Budget, Candidate, Effect, Pool, Rollout, Summary, Tally, Task, Usage, Verdict, digest
 
 T = TypeVar("T")
 
@@ -31,11 +31,20 @@ class Role:
 
     fingerprint: str
     bound: Budget = Budget()
+    reckoning: Reckoning | None = None
+
+    def bound_on(self, task: Task, read: Sequence[Any] = ()) -> Budget:
+        """Return the most that an effect which reads this can cost."""
+        if self.reckoning is None:
+            return self.bound
+        return tighter(self.bound, self.reckoning(task, read))
 
 
 def role(performer: Performer | None) -> Role | None:
     """Return the role of a performer, None for None."""
-    return None if performer is None else Role(performer.fingerprint, bound_of(performer))
+    if performer is None:
+        return None
+    return Role(performer.fingerprint, bound_of(performer), reckoning_of(performer))
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,12 +158,13 @@ class StageScope:
         *,
         by: str,
         inputs: Sequence[str] = (),
+        read: Sequence[Any] = (),
         params: Mapping[str, Any] | None = None,
         occurrence: int = 0,
     ) -> Effect[T]:
         """Return an effect that a role carries out: its fingerprint, its bound, and the run's seed."""
         role, seed = self._run.cast.played(by), self._run.seed
-        given = tuple(inputs), params or {}, occurrence, seed, role.bound
+        given = tuple(inputs), params or {}, occurrence, seed, role.bound_on(self.task, read)
         return Effect(kind, self.task, returns, role.fingerprint, *given)
 
     async def do(self, effect: Effect[T]) -> T:
@@ -191,8 +201,8 @@ class StageScope:
 
     async def compare(self, groups: Sequence[Sequence[Rollout]], *, votes: int) -> list[Tally]:
         """Return the first `votes` votes on each group; `display_orders` says in which orders."""
-        keys = await self._summary_keys(rollout for group in groups for rollout in group)
-        ballots = [self._ballots([r.key for r in group], keys, votes) for group in groups]
+        candidates = await self._candidates(rollout for group in groups for rollout in group)
+        ballots = [self._ballots([r.key for r in group], candidates, votes) for group in groups]
         asked = iter(await self._ask_each([effects for ballot in ballots for effects in ballot]))
         answers = [[next(asked) for _ in ballot] for ballot in ballots]
         tallies = [
@@ -206,32 +216,36 @@ class StageScope:
 
     def rollout(self, index: int, priors: Sequence[Summary] = ()) -> Effect[Rollout]:
         """Return the effect of one rollout."""
-        bound = self._run.cast.played("agent").bound
+        limits = self._run.cast.played("agent").bound
         inputs = tuple(prior.key for prior in priors)
-        params = {"limits": {name: x for name, x in asdict(bound).items() if x is not None}}
-        effect = self.effect("rollout", Rollout, by="agent", inputs=inputs, params=params, occurrence=index)
-        return replace(effect, bound=replace(bound, rollouts=1))
+        params = {"limits": {name: x for name, x in asdict(limits).items() if x is not None}}
+        effect = self.effect(
+            "rollout", Rollout, by="agent", inputs=inputs, read=priors, params=params, occurrence=index
+        )
+        return replace(effect, bound=replace(effect.bound, rollouts=1))
 
     def _summary(self, rollout: Rollout) -> Effect[Summary]:
-        return self.effect("summary", Summary, by="summarizer", inputs=(rollout.key,))
+        return self.effect("summary", Summary, by="summarizer", inputs=(rollout.key,), read=(rollout,))
 
     def _ballots(
-        self, group: Sequence[str], summaries: Mapping[str, str], votes: int
+        self, group: Sequence[str], candidates: Mapping[str, Candidate], votes: int
     ) -> list[list[Effect[Verdict]]]:
         """Return the verdict effects on a group, one list per display order."""
-        orders = display_orders([key for key in group if key in summaries], votes)
-        shown = [(tuple(summaries[key] for key in order), n) for order, n in orders]
-        return [
-            [self.effect("verdict", Verdict, by="judge", inputs=keys, occurrence=i) for i in range(n)]
-            for keys, n in shown
-        ]
+        orders = display_orders([key for key in group if key in candidates], votes)
+        return [self._ballot([candidates[key] for key in order], n) for order, n in orders]
 
-    async def _summary_keys(self, rollouts: Iterable[Rollout]) -> dict[str, str]:
-        """Return rollout key → summary key, for those whose summary could be had."""
-        effects = {rollout.key: self._summary(rollout) for rollout in rollouts}
-        asked = await self._ask_each([[effect] for effect in effects.values()])
-        had = zip(effects.items(), asked, strict=True)
-        return {key: effect.key for (key, effect), (done,) in had if done.result is not None}
+    def _ballot(self, shown: Sequence[Candidate], n: int) -> list[Effect[Verdict]]:
+        """Return n verdict effects on one display order."""
+        keys = tuple(candidate.summary.key for candidate in shown)
+        first = self.effect("verdict", Verdict, by="judge", inputs=keys, read=shown)
+        return [replace(first, occurrence=i) for i in range(n)]
+
+    async def _candidates(self, rollouts: Iterable[Rollout]) -> dict[str, Candidate]:
+        """Return the candidates by rollout key, those whose summary could be had."""
+        listed = {rollout.key: rollout for rollout in rollouts}
+        asked = await self._ask_each([[self._summary(rollout)] for rollout in listed.values()])
+        had = zip(listed.values(), asked, strict=True)
+        return {r.key: Candidate(r, done.result) for r, (done,) in had if done.result is not None}
 
     async def _ask_each(self, questions: Sequence[Sequence[Effect[T]]]) -> list[list[Done[T]]]:
         """Ask several questions at once, reserving in their order; return the answers in that order."""

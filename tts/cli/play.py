@@ -15,7 +15,7 @@ from tts.ceiling import Ceiling, ceiling
 from tts.cli.console import say
 from tts.cli.progress import Tally, meter
 from tts.errors import UsageError
-from tts.experiment import FLAGS, Experiment
+from tts.experiment import FLAGS, NO_TASK, Experiment
 from tts.report import text
 from tts.run import Choice
 from tts.store import Store
@@ -47,7 +47,8 @@ async def most(experiment: Experiment) -> Ceiling:
 def can_cost(experiment: Experiment) -> bool:
     """Return whether anybody in the cast may cost dollars or tokens."""
     cast = experiment.cast
-    bounds = [role.bound for role in (cast.agent, cast.summarizer, cast.judge) if role is not None]
+    roles = (cast.agent, cast.summarizer, cast.judge)
+    bounds = [role.bound_on(NO_TASK) for role in roles if role is not None]
     return any(bound.usd != 0 or bound.tokens != 0 for bound in bounds)
 
 

@@ -15,10 +15,15 @@ import anyio
 from tts.errors import Infra, LimitReached
 from tts.models.meter import metered
 from tts.protocols import Agent, Work, Workspace, Workspaces
-from tts.types import Effect, Rollout, Status, Step, Summary, Task, Usage
+from tts.types import Budget, Effect, Rollout, Status, Step, Summary, Task, Usage
 
 INFRA = (Infra, ConnectionError)
 """What counts as the machine's failure and not the agent's."""
+
+
+def limits_of(effect: Effect[Rollout]) -> Budget:
+    """Return what the attempt is held to: the agent's own limits, not what it was reckoned to cost."""
+    return Budget(**effect.params["limits"]) if "limits" in effect.params else effect.bound
 
 
 class OneAttempt:
@@ -31,7 +36,7 @@ class OneAttempt:
         self.seed = int(effect.key[:15], 16)
         self.priors = tuple(priors)
         self.workspace = workspace
-        self.limits = effect.bound
+        self.limits = limits_of(effect)
         self.usage = Usage()
         self.n_steps = 0
         self.length: float | None = None
@@ -52,7 +57,7 @@ class OneAttempt:
         self._work.spend(usage)
         self._count(usage)
 
-    def progress(self, length: float, *, thought: bool = False) -> None:
+    def progress(self, length: float | None, *, thought: bool = False) -> None:
         """Report the length so far."""
         self.length = length
         self.thought = self.thought or thought

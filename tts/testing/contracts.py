@@ -180,7 +180,7 @@ class _Heard:
     def spend(self, usage: Usage) -> None:
         """An attempt counts its usage itself."""
 
-    def progress(self, length: float, *, thought: bool = False) -> None:
+    def progress(self, length: float | None, *, thought: bool = False) -> None:
         """Nobody waits for news."""
 
 

@@ -1,0 +1,37 @@
+"""What a judge is shown of a candidate: summary and output, fenced, and cut only with a note."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from tts.prompts import fenced
+from tts.prompts.fence import plain
+from tts.summarizers.evidence_text import cut
+from tts.types import Candidate
+
+
+def shown_of(candidate: Candidate, size: int) -> dict[str, Any]:
+    """Return the values of the judge's template for one candidate, in `size` characters or little more."""
+    summary, output = candidate.summary.render(), candidate.rollout.output or ""
+    room = shares(len(summary), len(output), size)
+    return {
+        "summary": fenced(_fitting(summary, room[0])),
+        "output": fenced(_fitting(output, room[1])) if output else "",
+        "kind": _kind(candidate, output),
+    }
+
+
+def shares(a: int, b: int, size: int) -> tuple[int, int]:
+    """Return how much of a room two texts of lengths `a` and `b` get: half each, or what the other leaves."""
+    half = size // 2
+    return max(half, size - b), max(half, size - a)
+
+
+def _fitting(text: str, size: int) -> str:
+    return plain(text) if len(text) <= size else cut(text, size)
+
+
+def _kind(candidate: Candidate, output: str) -> str:
+    if not output:
+        return ""
+    return "patch" if candidate.rollout.patch is not None else "answer"
