@@ -11,7 +11,7 @@ from tts.models.closing import closed
 from tts.types import Usage
 
 if TYPE_CHECKING:
-    from anthropic import AsyncAnthropic
+    from anthropic import AsyncAnthropic, AsyncStream
     from anthropic.types import RawMessageStreamEvent
 
 STOPS: Mapping[str, Stop] = {
@@ -33,7 +33,8 @@ class AnthropicMessages:
     @asynccontextmanager
     async def stream(self, ask: Ask, settings: Settings) -> AsyncGenerator[AsyncIterator[Event]]:
         """Return the answer as it comes."""
-        stream = await self.client.messages.create(**self._request(ask, settings))
+        create: Any = self.client.messages.create
+        stream: AsyncStream[RawMessageStreamEvent] = await create(**self._request(ask, settings))
         async with closed(stream), aclosing(_events(stream)) as events:
             yield events
 

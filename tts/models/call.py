@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
@@ -85,7 +85,7 @@ class Call:
         return heard.replies(self.lost, usage, dollars(usage, self.name, self.price))
 
     @contextmanager
-    def _attributed(self, heard: Hearing, place: Place) -> Iterator[None]:
+    def _attributed(self, heard: Hearing, place: Place) -> Generator[None]:
         """Count what a failed try took, and say what its error means."""
         try:
             yield

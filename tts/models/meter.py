@@ -5,7 +5,7 @@ So what was spent before a failure or a cancellation is counted like the rest.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
@@ -30,7 +30,7 @@ _meter: ContextVar[Meter | None] = ContextVar("meter", default=None)
 
 
 @contextmanager
-def metered(pay: Callable[[Usage], None]) -> Iterator[Meter]:
+def metered(pay: Callable[[Usage], None]) -> Generator[Meter]:
     """Count what models cost inside this context, and pass each payment to `pay`."""
     meter = Meter(pay)
     token = _meter.set(meter)

@@ -11,7 +11,7 @@ from tts.models.closing import closed
 from tts.types import Usage
 
 if TYPE_CHECKING:
-    from openai import AsyncOpenAI
+    from openai import AsyncOpenAI, AsyncStream
     from openai.types.chat import ChatCompletionChunk
     from openai.types.chat.chat_completion_chunk import ChoiceDelta
     from openai.types.completion_usage import CompletionUsage
@@ -30,7 +30,8 @@ class OpenAIChat:
     @asynccontextmanager
     async def stream(self, ask: Ask, settings: Settings) -> AsyncGenerator[AsyncIterator[Event]]:
         """Return the answers as they come."""
-        stream = await self.client.chat.completions.create(**self._request(ask, settings))
+        create: Any = self.client.chat.completions.create
+        stream: AsyncStream[ChatCompletionChunk] = await create(**self._request(ask, settings))
         async with closed(stream), aclosing(_events(stream)) as events:
             yield events
 

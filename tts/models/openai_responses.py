@@ -14,7 +14,7 @@ from tts.models.secrets import scrubbed
 from tts.types import Usage
 
 if TYPE_CHECKING:
-    from openai import AsyncOpenAI
+    from openai import AsyncOpenAI, AsyncStream
     from openai.types.responses import Response, ResponseStreamEvent
 
 THINKING = ("response.reasoning_summary_text.delta", "response.reasoning_text.delta")
@@ -31,7 +31,8 @@ class OpenAIResponses:
     @asynccontextmanager
     async def stream(self, ask: Ask, settings: Settings) -> AsyncGenerator[AsyncIterator[Event]]:
         """Return the answer as it comes."""
-        stream = await self.client.responses.create(**self._request(ask, settings))
+        create: Any = self.client.responses.create
+        stream: AsyncStream[ResponseStreamEvent] = await create(**self._request(ask, settings))
         async with closed(stream), aclosing(_events(stream)) as events:
             yield events
 

@@ -145,14 +145,16 @@ def _anthropic() -> tuple[Any, Any]:
 
 def _bedrock() -> tuple[Any, Any]:
     import anthropic
+    from anthropic.lib.bedrock import AsyncAnthropicBedrock
 
-    return anthropic, anthropic.AsyncAnthropicBedrock
+    return anthropic, AsyncAnthropicBedrock
 
 
 def _vertex() -> tuple[Any, Any]:
     import anthropic
+    from anthropic.lib.vertex import AsyncAnthropicVertex
 
-    return anthropic, anthropic.AsyncAnthropicVertex
+    return anthropic, AsyncAnthropicVertex
 
 
 CLIENTS: Mapping[str, Callable[[], tuple[Any, Any]]] = {

@@ -101,7 +101,7 @@ class Throttle:
     def crowded(self, place: Place, retry_after: float) -> None:
         """Allow half as much at once, unless that was done since this request left; let everybody wait."""
         now = anyio.current_time()
-        if place.at > self._halved_at:
+        if place.at >= self._halved_at:
             self.allowed = max(1.0, self.allowed / 2)
             self._halved_at = now
         self._closed_until = max(self._closed_until, now + retry_after)
