@@ -28,7 +28,7 @@ from typing import ClassVar, Literal, cast
 from tts.errors import Infra, Refused, UsageError
 from tts.pipeline import LATER_SHARE, gather, label
 from tts.protocols import Scope, Stage
-from tts.types import Pool, Rollout, Summary, Tally
+from tts.types import Candidate, Pool, Rollout, Summary, Tally
 
 from .refine import Refine
 from .rtv import RTV
@@ -132,15 +132,20 @@ class Global:
 
     async def __call__(self, pool: Pool, scope: Scope) -> Pool:
         """Return the new drafts; none where there is no workspace to be had."""
-        summaries = await gather(*(scope.summarize(draft) for draft in _ordered(pool)))
-        told = [summary.key for summary in summaries if summary.key]
-        if not told:
-            return Pool()
-        try:
-            workspace = await scope.do(scope.effect("distil", Summary, by="summarizer", inputs=told))
-        except (Refused, Infra):
-            return Pool()
-        return Pool(tuple(await scope.sample(self.n, priors=[workspace])))
+        drafts = _ordered(pool)
+        summaries = await gather(*(scope.summarize(draft) for draft in drafts))
+        told = [Candidate(draft, s) for draft, s in zip(drafts, summaries, strict=True) if s.key]
+        workspace = await _distilled(told, scope) if told else None
+        return Pool(tuple(await scope.sample(self.n, priors=[workspace]))) if workspace else Pool()
+
+
+async def _distilled(told: Sequence[Candidate], scope: Scope) -> Summary | None:
+    """Return the workspace of some drafts; None where the budget or the machine did not let it be made."""
+    keys = [candidate.summary.key for candidate in told]
+    try:
+        return await scope.do(scope.effect("distil", Summary, by="summarizer", inputs=keys, read=told))
+    except (Refused, Infra):
+        return None
 
 
 @dataclass(frozen=True, slots=True)

@@ -133,6 +133,7 @@ class ReplayScope:
         *,
         by: str,
         inputs: Sequence[str] = (),
+        read: Sequence[Any] = (),
         params: Mapping[str, Any] | None = None,
         occurrence: int = 0,
     ) -> Effect[T]:

@@ -65,13 +65,12 @@ def _flow(stage: StageTrace) -> str:
 
 
 def _stage(story: TaskStory, stage: StageTrace) -> Iterator[Text]:
+    new = [key for key in stage.returned if key not in stage.given]
     if stage.matches:
         yield from _tournament(story, stage)
-        return
-    new = [key for key in stage.returned if key not in stage.given]
     if new:
         yield from _made(story, new)
-    else:
+    elif not stage.matches:
         yield from _ranked(story, stage)
 
 

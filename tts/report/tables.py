@@ -76,7 +76,6 @@ def cost_table(report: Report) -> Table:
         "output tokens",
         "dollars",
         "critical path",
-        "tokens on it",
         "incomplete",
     )
     rows = tuple(_cost_row(report, r) for r in report.honest)
@@ -155,7 +154,6 @@ def _cost_row(report: Report, r: Result) -> Row:
             text.count(cost.output_tokens),
             _dollars(r),
             text.seconds(cost.critical_seconds),
-            text.count(cost.critical_tokens),
             f"{extra.n_incomplete}/{extra.n_tasks}" if extra and extra.n_incomplete else "",
         )
     )
