@@ -1,0 +1,99 @@
+"""The Chat Completions API of OpenAI and of the servers that copy it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Mapping
+from heapq import merge
+from typing import Any
+
+from tts.testing.provider.answers import Answer, Piece, Spoken, Stretch
+from tts.testing.provider.frames import SLOT, Template, event
+from tts.testing.provider.reading import within
+
+FINISH: Mapping[str, str] = {"end": "stop", "length": "length", "refused": "content_filter"}
+
+
+def usage(answer: Answer) -> dict[str, Any]:
+    """Return what the request cost: the prompt once, the choices added up."""
+    return {
+        "prompt_tokens": answer.prompt.tokens,
+        "completion_tokens": answer.output_tokens,
+        "total_tokens": answer.prompt.tokens + answer.output_tokens,
+        "prompt_tokens_details": {"cached_tokens": answer.prompt.cached_tokens, "audio_tokens": 0},
+        "completion_tokens_details": {"reasoning_tokens": answer.thinking_tokens, "audio_tokens": 0},
+    }
+
+
+class ChatVoice:
+    """An answer as chat completions: choices interleaved, usage in a last chunk if it was asked for."""
+
+    def __init__(self, answer: Answer) -> None:
+        self._answer = answer
+        self._created = int(time.time())
+        self._id = f"chatcmpl-{answer.asked.index}"
+        self._counted = bool(within(answer.asked.body, "stream_options", "include_usage"))
+
+    def opening(self) -> bytes:
+        """Return a chunk for each choice that names the role."""
+        delta = {"role": "assistant", "content": "", "refusal": None}
+        return b"".join(self._chunk(choice, delta) for choice in range(len(self._answer.choices)))
+
+    def pieces(self) -> Iterator[Piece]:
+        """Yield the choices side by side, each with its finish after its last token."""
+        voices = [self._choice(index, spoken) for index, spoken in enumerate(self._answer.choices)]
+        yield from merge(*voices, key=lambda piece: piece.tick)
+
+    def closing(self) -> bytes:
+        """Return the usage if it was asked for, and the mark of the end."""
+        last = event(self._frame([], usage(self._answer)), named=False) if self._counted else b""
+        return last + b"data: [DONE]\n\n"
+
+    def failure(self, error: dict[str, Any]) -> bytes:
+        """Return the error as a bare chunk."""
+        return event(error, named=False)
+
+    def body(self, *, whole: bool) -> dict[str, Any]:
+        """Return the completion in one piece."""
+        choices = [self._whole(index, spoken) for index, spoken in enumerate(self._answer.choices)]
+        shell = {"id": self._id, "object": "chat.completion", "created": self._created}
+        shell |= {"model": self._answer.asked.model, "choices": choices}
+        if whole:
+            return {**shell, "usage": usage(self._answer)}
+        return {**shell, "choices": [{**choice, "finish_reason": None} for choice in choices]}
+
+    def _choice(self, index: int, spoken: Spoken) -> Iterator[Piece]:
+        content = "refusal" if spoken.stop == "refused" else "content"
+        text = Template(self._framed(index, {content: SLOT}), named=False)
+        thought = Template(self._framed(index, {self._answer.options.reasoning_field: SLOT}), named=False)
+        for stretch in spoken.stretches(self._answer.options.tokens_per_event):
+            yield _piece(stretch, thought if stretch.thinking else text, hidden=spoken.hidden)
+        yield Piece(self._chunk(index, {}, FINISH[spoken.stop]), max(spoken.ticks - 1, 0))
+
+    def _whole(self, index: int, spoken: Spoken) -> dict[str, Any]:
+        refused, text = spoken.stop == "refused", "".join(spoken.text)
+        message: dict[str, Any] = {"role": "assistant", "content": None if refused else text}
+        message["refusal"] = text if refused else None
+        if spoken.thinking and not spoken.hidden:
+            message[self._answer.options.reasoning_field] = "".join(spoken.thinking)
+        return {"index": index, "message": message, "logprobs": None, "finish_reason": FINISH[spoken.stop]}
+
+    def _chunk(self, index: int, delta: Mapping[str, Any], finish: str | None = None) -> bytes:
+        return event(self._framed(index, delta, finish), named=False)
+
+    def _framed(self, index: int, delta: Mapping[str, Any], finish: str | None = None) -> dict[str, Any]:
+        choice = {"index": index, "delta": delta, "logprobs": None, "finish_reason": finish}
+        return self._frame([choice], None)
+
+    def _frame(self, choices: list[dict[str, Any]], counted: dict[str, Any] | None) -> dict[str, Any]:
+        frame: dict[str, Any] = {"id": self._id, "object": "chat.completion.chunk", "created": self._created}
+        frame |= {"model": self._answer.asked.model, "choices": choices}
+        return {**frame, "usage": counted} if self._counted else frame
+
+
+def _piece(stretch: Stretch, template: Template, *, hidden: bool) -> Piece:
+    if stretch.thinking and hidden:
+        return Piece(b"", stretch.tick, made=stretch.tokens, thinking=stretch.tokens)
+    thinking = stretch.tokens if stretch.thinking else 0
+    data = template.fill(stretch.text)
+    return Piece(data, stretch.tick, made=stretch.tokens, shown=stretch.tokens, thinking=thinking)
