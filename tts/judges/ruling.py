@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from string import ascii_uppercase
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict
 
 from tts.errors import UsageError
 from tts.models.chat import Reply
@@ -71,8 +72,9 @@ def ruling_of(reply: Reply, labels: Sequence[str]) -> Ruling | None:
     text = reply.text.strip()
     whole = _FENCE.fullmatch(text)
     try:
-        answer = Answer.model_validate_json(whole[1] if whole else text)
-    except ValidationError:
+        value: object = json.loads(whole[1] if whole else text)
+        answer = Answer.model_validate_json(json.dumps(value, ensure_ascii=False).encode("utf-8", "replace"))
+    except (ValueError, RecursionError):
         return None
     named = re.fullmatch(r"(?:candidate\s+)?([a-z])\.?", answer.verdict.strip(), re.IGNORECASE)
     label = named[1].upper() if named else ""

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from tts.models.chat import Ask, Began, Billed, Delta, Ended, Event, Settings, Stop
 from tts.models.closing import closed
+from tts.models.listing import listed
 from tts.types import Usage
 
 if TYPE_CHECKING:
@@ -39,10 +40,12 @@ class AnthropicMessages:
             yield events
 
     async def known(self) -> Sequence[str]:
-        """Return this model, nothing on Bedrock and Vertex."""
+        """Return this model where it is the provider's, else what the server lists; empty: it cannot tell."""
         if self.provider != "anthropic":
             return ()
-        return [self.model, (await self.client.models.retrieve(self.model)).id]
+        if self.host.endswith(".anthropic.com"):
+            return [self.model, (await self.client.models.retrieve(self.model)).id]
+        return [model.id for model in await listed(self.client.models)]
 
     def _request(self, ask: Ask, settings: Settings) -> dict[str, Any]:
         turns = [{"role": turn.role, "content": turn.text} for turn in ask.turns]

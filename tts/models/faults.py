@@ -31,7 +31,7 @@ class Again(Exception):
 RETRIED = frozenset({408, 409, 429, 500, 502, 503, 504, 520, 522, 524, 529})
 UNUSABLE = frozenset({401, 402, 403, 404, 405, 501})
 OVERLOADED = frozenset({"overloaded_error", "rate_limit_error", "api_error", "server_error", "timeout_error"})
-OUT_OF_MONEY = ("insufficient_quota", "billing", "credit balance")
+OUT_OF_MONEY = ("insufficient_quota", "exceeded your current quota", "credit balance")
 
 
 def meaning(error: Exception, name: str) -> Again | TtsError:
@@ -43,7 +43,7 @@ def meaning(error: Exception, name: str) -> Again | TtsError:
     kind = str(_field(error, "type") or _field(error, "code") or "")
     if not isinstance(status, int) or status < 400:
         return _unnumbered(error, told, kind)
-    if status == 429 and any(word in str(error).lower() for word in OUT_OF_MONEY):
+    if status in (400, 429) and any(word in str(error).lower() for word in OUT_OF_MONEY):
         return Unusable(told)
     if status not in UNUSABLE and (status in RETRIED or status >= 500 or kind in OVERLOADED):
         wait = retry_after(getattr(getattr(error, "response", None), "headers", {}))

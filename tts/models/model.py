@@ -83,8 +83,7 @@ class Model:
                 return await wire.known()
             except Exception as error:  # noqa: BLE001 - `meaning` says what it is
                 found = meaning(error, self.name)
-                unlisted = getattr(error, "status_code", 0) in (404, 405, 501) and "model" not in str(error)
-                if unlisted or isinstance(found, Declined):
+                if isinstance(found, Declined):
                     return ()
                 if not isinstance(found, Again):
                     raise found from None

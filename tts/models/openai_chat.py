@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from tts.models.chat import Ask, Began, Billed, Delta, Ended, Event, Settings, Stop
 from tts.models.closing import closed
+from tts.models.listing import listed
 from tts.types import Usage
 
 if TYPE_CHECKING:
@@ -41,10 +42,9 @@ class OpenAIChat:
             return ()
         if self._own:
             return [(await self.client.models.retrieve(self.model)).id]
-        listed = [model async for model in self.client.models.list()]
-        if any(model.owned_by == "llamacpp" for model in listed):  # it serves its one model by any name
-            return ()
-        return [model.id for model in listed]
+        found = await listed(self.client.models)
+        served_by_any_name = any(getattr(model, "owned_by", "") == "llamacpp" for model in found)
+        return () if served_by_any_name else [model.id for model in found]
 
     def _request(self, ask: Ask, settings: Settings) -> dict[str, Any]:
         turns = [{"role": turn.role, "content": turn.text} for turn in ask.turns]

@@ -71,15 +71,16 @@ class Prompts:
         return own if own is not None and own.is_file() else HERE / f"{name}{SUFFIX}"
 
     def _text(self, name: str) -> str:
-        return _read(self._path(name))
+        path = self._path(name)
+        try:
+            return _read(path, path.stat().st_mtime_ns)
+        except (OSError, UnicodeDecodeError) as error:
+            raise UsageError(f"the prompt {path} cannot be read: {error}") from None
 
 
 @cache
-def _read(path: Path) -> str:
-    try:
-        return path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise UsageError(f"the prompt {path} cannot be read: {error}") from None
+def _read(path: Path, changed_ns: int) -> str:
+    return path.read_text(encoding="utf-8")
 
 
 @cache
