@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from tts.models.chat import Ask, Began, Billed, Delta, Ended, Event, Settings, Stop
 from tts.models.closing import closed
-from tts.models.listing import listed
+from tts.models.listing import known
 from tts.types import Usage
 
 if TYPE_CHECKING:
@@ -40,12 +40,10 @@ class AnthropicMessages:
             yield events
 
     async def known(self) -> Sequence[str]:
-        """Return this model where it is the provider's, else what the server lists; empty: it cannot tell."""
+        """Return this model, or what the server knows in its place; empty: it cannot tell."""
         if self.provider != "anthropic":
             return ()
-        if self.host.endswith(".anthropic.com"):
-            return [self.model, (await self.client.models.retrieve(self.model)).id]
-        return [model.id for model in await listed(self.client.models)]
+        return await known(self.client.models, self.model, own=self.host.endswith(".anthropic.com"))
 
     def _request(self, ask: Ask, settings: Settings) -> dict[str, Any]:
         turns = [{"role": turn.role, "content": turn.text} for turn in ask.turns]

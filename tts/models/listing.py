@@ -1,18 +1,34 @@
-"""What a server of the user's own says that it serves."""
+"""Whether a server knows a model, as far as it can be asked at no cost."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
-NO_LIST = frozenset({404, 405, 501})
-"""What servers without such a list answer."""
+MISSING = frozenset({404, 405, 501})
+"""What servers answer that have no such model, or no such question."""
 
 
-async def listed(models: Any) -> list[Any]:
-    """Return the models that an SDK's client lists; none where the server has no list."""
+async def known(models: Any, name: str, *, own: bool) -> Sequence[str]:
+    """Return the model's name where it is known, else what the server lists; empty: it cannot tell.
+
+    `models` is that part of an SDK's client. Where the server is the provider's `own`, its "not found" is
+    raised. Others may not know the question, so they are asked for their list too.
+    """
     try:
-        return [model async for model in models.list()]
+        return [name, (await models.retrieve(name)).id]
     except Exception as error:
-        if getattr(error, "status_code", 0) in NO_LIST:
-            return []
-        raise
+        if own or getattr(error, "status_code", 0) not in MISSING:
+            raise
+    return await _listed(models)
+
+
+async def _listed(models: Any) -> Sequence[str]:
+    try:
+        found = [model async for model in models.list()]
+    except Exception as error:
+        if getattr(error, "status_code", 0) not in MISSING:
+            raise
+        return ()
+    by_any_name = any(getattr(model, "owned_by", "") == "llamacpp" for model in found)
+    return () if by_any_name else [model.id for model in found]

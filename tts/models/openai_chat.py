@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from tts.models.chat import Ask, Began, Billed, Delta, Ended, Event, Settings, Stop
 from tts.models.closing import closed
-from tts.models.listing import listed
+from tts.models.listing import known
 from tts.types import Usage
 
 if TYPE_CHECKING:
@@ -37,14 +37,10 @@ class OpenAIChat:
             yield events
 
     async def known(self) -> Sequence[str]:
-        """Return this model where it is the provider's, else what the server lists; empty: it cannot tell."""
+        """Return this model, or what the server knows in its place; empty: it cannot tell."""
         if self.provider == "azure":
             return ()
-        if self._own:
-            return [(await self.client.models.retrieve(self.model)).id]
-        found = await listed(self.client.models)
-        served_by_any_name = any(getattr(model, "owned_by", "") == "llamacpp" for model in found)
-        return () if served_by_any_name else [model.id for model in found]
+        return await known(self.client.models, self.model, own=self._own)
 
     def _request(self, ask: Ask, settings: Settings) -> dict[str, Any]:
         turns = [{"role": turn.role, "content": turn.text} for turn in ask.turns]

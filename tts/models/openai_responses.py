@@ -10,7 +10,7 @@ from tts.errors import Declined
 from tts.models.chat import Ask, Began, Billed, Delta, Ended, Event, Settings, Stop
 from tts.models.closing import closed
 from tts.models.faults import Again
-from tts.models.listing import listed
+from tts.models.listing import known
 from tts.models.secrets import scrubbed
 from tts.types import Usage
 
@@ -38,10 +38,8 @@ class OpenAIResponses:
             yield events
 
     async def known(self) -> Sequence[str]:
-        """Return this model where it is the provider's, else what the server lists; empty: it cannot tell."""
-        if self.host.endswith(".openai.com"):
-            return [(await self.client.models.retrieve(self.model)).id]
-        return [model.id for model in await listed(self.client.models)]
+        """Return this model, or what the server knows in its place; empty: it cannot tell."""
+        return await known(self.client.models, self.model, own=self.host.endswith(".openai.com"))
 
     def _request(self, ask: Ask, settings: Settings) -> dict[str, Any]:
         turns = [{"role": turn.role, "content": turn.text} for turn in ask.turns]
