@@ -20,7 +20,7 @@ def _arguments(given: Sequence[str] | None) -> argparse.Namespace:
     add(
         "--script",
         metavar="MODULE:FUNCTION",
-        help="what answers (default: plain text, or what fits the schema)",
+        help="what answers (default: a sentence, or JSON)",
     )
     add("--model", action="append", metavar="NAME", help="a model it knows (default: any); may be repeated")
     add("--key", action="append", help="an API key it takes (default: any); may be repeated")
@@ -32,7 +32,7 @@ def _arguments(given: Sequence[str] | None) -> argparse.Namespace:
         "--fault",
         action="append",
         choices=get_args(Kind),
-        help="how they fail (default: 429); may be repeated",
+        help="how they fail (default: 429)",
     )
     add("--seed", type=int, default=0, help="which requests fail")
     add("--no-n", action="store_true", help="answer once, whatever n is")
@@ -42,9 +42,8 @@ def _arguments(given: Sequence[str] | None) -> argparse.Namespace:
 
 def _script(chosen: argparse.Namespace) -> Script:
     script = _loaded(chosen.script) if chosen.script else default_script
-    pace = {
-        name: getattr(chosen, name) for name in ("thinking_tokens", "seconds_to_first", "seconds_per_token")
-    }
+    names = ("thinking_tokens", "seconds_to_first", "seconds_per_token")
+    pace = {name: getattr(chosen, name) for name in names}
     paced = _paced(script, {name: value for name, value in pace.items() if value is not None})
     return faulty(paced, chosen.fault_rate, chosen.fault or ["429"], seed=chosen.seed)
 

@@ -54,11 +54,8 @@ class MessagesVoice:
         for word in ("cache_creation", "service_tier"):
             counted.pop(word)
         delta = {"stop_reason": STOP[self._spoken.stop], "stop_sequence": None, **self._refusal()}
-        ends: list[dict[str, Any]] = [
-            {"type": "message_delta", "delta": delta, "usage": counted},
-            {"type": "message_stop"},
-        ]
-        return self._stops(self._text_at) + b"".join(event(one, named=True) for one in ends)
+        end = event({"type": "message_delta", "delta": delta, "usage": counted}, named=True)
+        return self._stops(self._text_at) + end + event({"type": "message_stop"}, named=True)
 
     def failure(self, error: dict[str, Any]) -> bytes:
         """Return the error event."""

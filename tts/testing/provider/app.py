@@ -138,8 +138,7 @@ class Exchange:
     async def _fail(self, fault: Fault) -> None:
         api = self._given.asked.api
         self._live.hit(fault.kind)
-        self._live.began(error_status(api, fault.kind), self._live.prompt)
-        self._live.close()
+        self._live.failed(error_status(api, fault.kind))
         await self._outlet.whole(error_status(api, fault.kind), self._error(fault), retry_headers(fault))
 
     async def _tell(self, says: Says) -> None:
@@ -151,7 +150,7 @@ class Exchange:
         if fault is not None and fault.kind == "stall":
             await anyio.sleep_forever()
         await anyio.sleep(says.seconds_to_first)
-        self._live.began(200, lookup.prompt)
+        self._live.began(lookup.prompt)
         self._provider.keep(asked.api, lookup)
         telling = Telling(asked.api, VOICES[asked.api](answer), says, self._live, self._outlet)
         error = self._error(fault) if fault is not None and fault.status is not None else {}

@@ -70,10 +70,10 @@ class Live:
         self.fault: str | None = None
         self._counts = counts
 
-    def began(self, status: int, prompt: Prompt) -> None:
+    def began(self, prompt: Prompt) -> None:
         """Note that an answer begins; its prompt is billed from here on."""
         with self._counts.changing():
-            self.status, self.prompt = status, prompt
+            self.status, self.prompt = 200, prompt
 
     def sent(self, shown: int, *, made: int, thinking: int) -> None:
         """Note that `made` tokens were made, `thinking` of them thinking, and `shown` of them sent."""
@@ -87,6 +87,12 @@ class Live:
     def hit(self, fault: str) -> None:
         """Note what goes wrong."""
         self.fault = fault
+
+    def failed(self, status: int) -> None:
+        """Note that it ends with an error status; nothing of it is billed."""
+        with self._counts.changing():
+            self.status = status
+        self.close()
 
     def close(self) -> None:
         """Note the end, once; a second call changes nothing."""

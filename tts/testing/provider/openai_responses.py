@@ -172,9 +172,7 @@ class ResponsesVoice:
 
     def _message_ends(self) -> bytes:
         text = "".join(self._spoken.text)
-        said: dict[str, Any] = (
-            {"refusal": text} if self._spoken.stop == "refused" else {"text": text, "logprobs": []}
-        )
+        said = {"refusal" if self._spoken.stop == "refused" else "text": text, **self._logprobs}
         data = self._event(f"{self._text_word}.done", **self._text_at, **said)
         data += self._event("response.content_part.done", **self._text_at, part=self._part(text))
         item = self._message(full=True)

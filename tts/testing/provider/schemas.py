@@ -16,7 +16,7 @@ def plausible(schema: Mapping[str, Any]) -> str:
 
 def unfit(schema: Mapping[str, Any] | None) -> str:
     """Return well-formed JSON that does not fit the schema."""
-    takes_any_object = schema is not None and not schema.get("required")
+    takes_any_object = schema is not None and _kind(schema) == "object" and not schema.get("required")
     return '["unexpected"]' if takes_any_object else '{"unexpected": "value"}'
 
 

@@ -84,7 +84,7 @@ class Asked:
     key: str = ""
     body: Mapping[str, Any] = field(default_factory=dict[str, Any])
 
-    def camereplace(self, key: str) -> bool:
+    def came_with(self, key: str) -> bool:
         """Return whether the request carried this API key."""
         return self.key == digest(key)
 

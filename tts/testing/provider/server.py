@@ -80,6 +80,7 @@ class ModelServer:
     ) -> None:
         if self._thread is not None:
             self._thread.stop()
+            self._thread = None
         if self._provider.broken and error is None:
             raise self._provider.broken[0]
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,7 +17,11 @@ from tts.testing.provider.frames import encode
 from tts.testing.provider.script import Api, Fault, Says
 
 TOKENS_PER_WRITE = 32
-BROKEN = b'data: {"broken": \n\n'
+BROKEN: Mapping[Api, bytes] = {
+    "chat": b'data: {"id":"chatcmpl-0","choices":[{"index":0,"delta":{"con\n\n',
+    "responses": b'event: response.output_text.delta\ndata: {"type":"response.output_te\n\n',
+    "messages": b'event: content_block_delta\ndata: {"type":"content_block_delta","ind\n\n',
+}
 Headers = Sequence[tuple[bytes, bytes]]
 
 
@@ -103,17 +107,19 @@ class Telling:
 
     async def at_once(self, limit: int | None, error: dict[str, Any]) -> None:
         """Tell the answer when all of it is made."""
-        batch = Batch(bytearray())
-        await self._make(batch, limit, streaming=False)
+        fault, batch = self._says.fault, Batch(bytearray())
+        kind = fault.kind if fault is not None else None
+        await self._make(batch, None if kind in ("short", "malformed") else limit, streaming=False)
         batch.counted(self._live)
-        fault = self._says.fault
-        if fault is not None and fault.kind in ("stall", "stall_after"):
+        if kind in ("stall", "stall_after"):
             await anyio.sleep_forever()
-        self._live.close()
-        if fault is not None and fault.status is not None:
-            await self._outlet.whole(error_status(self._api, fault.kind), error)
+        if kind is not None and error:
+            status = error_status(self._api, kind)
+            self._live.failed(status)
+            await self._outlet.whole(status, error)
         else:
-            await self._whole_or_half(fault)
+            self._live.close()
+            await self._whole_or_half(kind)
 
     async def _make(self, batch: Batch, limit: int | None, *, streaming: bool) -> None:
         """Make the tokens when they are due, catching up when late; what is not sent is left in the batch."""
@@ -138,7 +144,7 @@ class Telling:
             self._live.close()
             await self._outlet.write(rest)
         elif fault.kind == "malformed":
-            await self._finish(rest + BROKEN)
+            await self._finish(rest + BROKEN[self._api])
         else:
             await self._finish(rest + (b"" if fault.kind == "short" else self._voice.failure(error)))
 
@@ -146,8 +152,7 @@ class Telling:
         self._live.close()
         await self._outlet.end(data)
 
-    async def _whole_or_half(self, fault: Fault | None) -> None:
-        kind = fault.kind if fault is not None else None
+    async def _whole_or_half(self, kind: str | None) -> None:
         data = encode(self._voice.body(whole=kind != "short"))
         half = data[: len(data) // 2]
         sent = half if kind == "malformed" else data
