@@ -81,6 +81,7 @@ class Live:
             self.output_tokens += made
             self.thinking_tokens += thinking
             self.tokens_sent += shown
+            self._counts.tokens_sent += shown
             if self._counts.keep_times:
                 self.sent_at.extend([time.monotonic()] * shown)
 
@@ -126,6 +127,7 @@ class Counts:
     def __init__(self, *, keep_asked: bool = True, keep_times: bool = True) -> None:
         self.keep_asked = keep_asked
         self.keep_times = keep_times
+        self.tokens_sent = 0
         self._changed = threading.Condition()
         self._over: list[Served] = []
         self._open: dict[int, Live] = {}
@@ -168,12 +170,6 @@ class Counts:
         """Return how many requests are under way."""
         with self._changed:
             return len(self._open)
-
-    def tokens_sent(self) -> int:
-        """Return the tokens sent so far, over all requests."""
-        with self._changed:
-            over = sum(one.tokens_sent for one in self._over)
-            return over + sum(live.tokens_sent for live in self._open.values())
 
     def billed(self) -> Bill:
         """Return the totals of all requests that an answer began for."""

@@ -124,7 +124,7 @@ class ModelServer:
     @property
     def tokens_sent(self) -> int:
         """The tokens sent so far, over all requests."""
-        return self._counts.tokens_sent()
+        return self._counts.tokens_sent
 
     @property
     def billed(self) -> Bill:
