@@ -143,6 +143,7 @@ def ending_of(effect: Effect[Any], record: int, result: Outcome, work: FlightWor
         seconds=seconds,
         charged=charge(effect.bound, usage, seconds),
         length=getattr(result, "length", None),
+        error=getattr(result, "reason", "") if result.status == "infra" else "",
         steps=tuple(work.recorded),
     )
 
