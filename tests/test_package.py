@@ -35,6 +35,8 @@ PUBLIC = [
     "UsageError",
     "Verdict",
     "agent",
+    "chat",
+    "model",
     "select",
     "solve",
     "solve_sync",

@@ -10,7 +10,9 @@ if TYPE_CHECKING:
     from tts.api import Result, select, solve, solve_sync
     from tts.errors import Infra, LimitReached, Refused, StrategyError, TtsError, UsageError
     from tts.experiment import Experiment
+    from tts.models.names import model
     from tts.pipeline import Pipeline
+    from tts.roles import chat
     from tts.types import Budget, Pool, Rollout, Step, Summary, Task, Usage, Verdict
 
 __version__ = "0.1.0"
@@ -20,7 +22,9 @@ _HOMES = {
     "tts.api": ("Result", "select", "solve", "solve_sync"),
     "tts.errors": ("Infra", "LimitReached", "Refused", "StrategyError", "TtsError", "UsageError"),
     "tts.experiment": ("Experiment",),
+    "tts.models.names": ("model",),
     "tts.pipeline": ("Pipeline",),
+    "tts.roles": ("chat",),
     "tts.types": ("Budget", "Pool", "Rollout", "Step", "Summary", "Task", "Usage", "Verdict"),
 }
 _HOME_OF = {name: module for module, names in _HOMES.items() for name in names}
@@ -44,6 +48,8 @@ __all__ = [
     "UsageError",
     "Verdict",
     "agent",
+    "chat",
+    "model",
     "select",
     "solve",
     "solve_sync",

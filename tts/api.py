@@ -14,7 +14,7 @@ from typing import Any, ParamSpec, TypeVar
 import anyio
 
 import tts
-from tts.agents.function import AgentFunction, as_agent
+from tts.agents.function import AgentFunction
 from tts.errors import UsageError
 from tts.events import Events, Listener
 from tts.executors.local import LocalExecutor, local
@@ -26,7 +26,8 @@ from tts.models.connections import connected
 from tts.pipeline import needs
 from tts.protocols import Agent, Judge, Stage, Summarizer, Workspaces
 from tts.records import decode, encode
-from tts.registry import Strategy, load, plugins
+from tts.registry import Strategy, plugins
+from tts.roles import agent_of, judge_of, summarizer_of
 from tts.run import Choice, Config, extend_config
 from tts.scope import Cast, StrategyRun, role
 from tts.store import Store
@@ -110,7 +111,7 @@ class Result:
 async def solve(
     task: str | Task,
     *,
-    agent: Agent | AgentFunction,
+    agent: str | Agent | AgentFunction,
     strategy: str | Stage = "rtv@8",
     judge: str | Judge = "evidence",
     summarizer: str | Summarizer = "extractive",
@@ -123,14 +124,15 @@ async def solve(
 ) -> Result:
     """Return what the strategy makes of many attempts of the agent at the task.
 
-    `agent` is an Agent or a function of (task) or (task, attempt) that returns text or a Rollout. `judge`
-    and `summarizer` are registered names or objects. `store` is a folder: with it, whatever is paid for
-    is kept, and the same call resumes. `workers` attempts run at once.
+    `agent` is an Agent, a function of (task) or (task, attempt) that returns text or a Rollout, or a name.
+    `judge` and `summarizer` are names or objects. A name is registered, `module:attribute`, or a model's,
+    such as `anthropic/claude-sonnet-4-5`. `store` is a folder: with it, whatever is paid for is kept, and
+    the same call resumes. `workers` attempts run at once.
 
     Raises:
         UsageError: the strategy cannot be read, or a limit could be overshot; before anything is paid.
     """
-    people = as_agent(agent), _performer("tts.summarizers", summarizer), _performer("tts.judges", judge)
+    people = agent_of(agent), summarizer_of(summarizer), judge_of(judge)
     cast = Cast(*(role(person) for person in people))
     check_bounds(cast, [budget])
     chosen = strategy_of(strategy)
@@ -178,7 +180,7 @@ async def select(
     """
     if trajectories and len(trajectories) != len(rollouts):
         raise UsageError(f"{len(rollouts)} rollouts and {len(trajectories)} trajectories: give one for each")
-    people = _performer("tts.summarizers", summarizer), _performer("tts.judges", judge)
+    people = summarizer_of(summarizer), judge_of(judge)
     cast = Cast(None, *(role(person) for person in people))
     check_bounds(cast, [budget])
     chosen = _selector(strategy)
@@ -213,10 +215,6 @@ async def _result(work: StrategyRun, strategy: Strategy, pool: Pool) -> Result:
     rollouts = {k: r.read(Rollout) for k, r in found.items() if r is not None and r.kind == "rollout"}
     steps = store.steps(choice.winner) if choice.winner else ()
     return Result(work.task, choice, rollouts, steps)
-
-
-def _performer(group: str, given: Any) -> Any:
-    return load(group, given)() if isinstance(given, str) else given
 
 
 def _task(given: str | Task) -> Task:

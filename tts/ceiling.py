@@ -15,7 +15,7 @@ from tts.protocols import Work
 from tts.registry import Strategy
 from tts.scope import Cast, StrategyRun
 from tts.store import Store
-from tts.types import Budget, Effect, Rollout, Summary, Task, Verdict
+from tts.types import Budget, Effect, Rollout, Summary, Task
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +31,13 @@ class Ceiling:
     cost: Budget
 
 
+LONGEST = 120_000
+"""Characters of a stand-in summary: more than any of our performers reads of one, so that what they are
+reckoned to cost is at its most. A judge of models reads 96,000 of a candidate at most, unless told so."""
+
+TOLD = "claim " * (LONGEST // 6)
+
+
 class Costliest:
     """An executor that does nothing and returns what costs most downstream; it counts what is asked."""
 
@@ -38,36 +45,38 @@ class Costliest:
         self.asked: list[Effect[Any]] = []
 
     async def perform(self, effects: Sequence[Effect[Any]], work: Work) -> Sequence[Any]:
-        """Return distinct rollouts, empty summaries, and abstentions, which leave every vote tied."""
+        """Return distinct rollouts, long summaries, and abstentions, which leave every vote tied.
+
+        The rollouts are equally long, so that no race cuts one.
+        """
         self.asked += effects
-        return [_result(effect, work) for effect in effects]
+        return [_result(effect) for effect in effects]
 
 
-def _result(effect: Effect[Any], work: Work) -> Any:
+def _result(effect: Effect[Any]) -> Any:
     if effect.kind == "rollout":
-        return Rollout(effect.key, effect.task.id, effect.occurrence, answer=effect.key)
+        return Rollout(effect.key, effect.task.id, effect.occurrence, answer=effect.key, length=1.0)
     if effect.kind == "summary":
-        return Summary(effect.key, effect.inputs[0])
+        return Summary(effect.key, effect.inputs[0], claims=(TOLD,))
     if effect.kind == "distil":
-        return Summary(effect.key, sources=effect.inputs)
-    if effect.kind == "verdict":
-        return Verdict(tuple(work.load(key, Summary).rollout for key in effect.inputs))
+        return Summary(effect.key, sources=effect.inputs, claims=(TOLD,))
     return effect.returns()
 
 
 async def ceiling(tasks: Sequence[Task], strategies: Sequence[Strategy], cast: Cast) -> Ceiling:
     """Return the most that the strategies can cost on the tasks, what they share counted once.
 
-    One task is played through and multiplied, since what a strategy asks for at most does not depend on the
-    task.
+    The task with the longest prompt is played through and multiplied: what a strategy asks for at most does
+    not depend on the task, and what that costs is reckoned from texts.
     """
+    longest = max(tasks, key=lambda task: len(task.prompt))
     executor = Costliest()
     with tempfile.TemporaryDirectory() as folder:
         store = Store.open(Path(folder))
         try:
             async with Ledger(store, executor) as ledger:
                 for strategy in strategies:
-                    await choose(StrategyRun(tasks[0], ledger, cast), strategy)
+                    await choose(StrategyRun(longest, ledger, cast), strategy)
         finally:
             store.close()
     total = ZERO

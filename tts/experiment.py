@@ -273,12 +273,19 @@ def check_bounds(cast: Cast, limits: Iterable[Budget]) -> None:
         for dimension, value in zip((f.name for f in fields(limit)), astuple(limit), strict=True):
             for name, player in roles.items():
                 unknown = player is not None and getattr(player.bound_on(NO_TASK), dimension) is None
-                if value is not None and dimension in FLAGS and unknown:
-                    way = f"give {FLAGS[dimension]} or a `bound`" if name == "agent" else "give it a `bound`"
+                if player is not None and value is not None and dimension in FLAGS and unknown:
                     raise UsageError(
                         f"a limit on {dimension} needs the most that one call of the {name} can cost, "
-                        f"which is unknown: {way}"
+                        f"which is unknown: {_way(name, player, dimension)}"
                     )
+
+
+def _way(name: str, player: Role, dimension: str) -> str:
+    """Return how a bound that is unknown can be given."""
+    ways = [f"give {FLAGS[dimension]}"] * (name == "agent")
+    if dimension == "usd" and player.bound_on(NO_TASK).tokens is not None and player.reckoning is not None:
+        ways.append("give its model a `price`")
+    return " or ".join([*ways, "give it a `bound`"])
 
 
 def _is_strategy(text: str) -> bool:

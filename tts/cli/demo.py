@@ -88,9 +88,9 @@ def presets(n: int) -> list[str]:
 def _experiment(
     harness: Harness, tasks: list[Task], strategies: list[str], *, seed: int, workers: int
 ) -> Experiment:
-    from tts.cli.people import judge_of, summarizer_of
     from tts.demo import HiddenTests, RepairAgent, truths
     from tts.experiment import Experiment
+    from tts.roles import judge_of, summarizer_of
     from tts.workspaces.git import GitWorkspaces
 
     workspaces = GitWorkspaces()

@@ -10,7 +10,8 @@ from typing import Annotated, cast
 import typer
 
 import tts
-from tts.cli import demo, replay, report, run, show, strategies
+from tts.cli import check, demo, replay, report, run, show, strategies
+from tts.cli.help import Grouped
 from tts.errors import TtsError, UsageError
 from tts.report.text import line
 
@@ -26,8 +27,18 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
     epilog="Start with `tts demo`, which needs no key and no network. `tts COMMAND --help` gives examples.",
 )
-for command in (demo.demo, run.run, show.show, replay.replay, report.report, strategies.strategies):
-    app.command(epilog=sys.modules[command.__module__].EXAMPLES)(command)
+COMMANDS = (
+    demo.demo,
+    run.run,
+    check.check,
+    show.show,
+    replay.replay,
+    report.report,
+    strategies.strategies,
+)
+for command in COMMANDS:
+    shape = Grouped if command is run.run else None
+    app.command(cls=shape, epilog=sys.modules[command.__module__].EXAMPLES)(command)
 
 
 def _version(asked: bool) -> None:

@@ -1,4 +1,4 @@
-"""`tts run`: one or more strategies on the tasks of a file, with an agent of the user's."""
+"""`tts run`: one or more strategies on the tasks of a file, with a model or an agent of the user's."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from tts.cli.options import Grace, Json, Seed, Strategies, Workers
+from tts.cli.options import MODELS, BaseUrls, Grace, Json, Seed, Strategies, Workers, player
 from tts.cli.replay import Same
 from tts.errors import UsageError
 from tts.types import Budget
@@ -17,13 +17,19 @@ EXAMPLES = """\b
 Examples:
   tts run --tasks tasks.jsonl --agent my_agent:solve -s single -s vote@5 -s pass@5 -o runs/first
   tts run --tasks tasks.jsonl --agent my_agent:solve -s rtv@8 --judge my_judge:judge --dry-run
-  tts run --tasks tasks.jsonl --agent my_agent:solve -s rtv@8 --rollout-usd 0.20 --max-cost 25
+  tts run --tasks tasks.jsonl --model openai/gpt-5-mini --answer boxed -s vote@8 --max-cost 5
+  tts run --tasks tasks.jsonl --model openai/qwen3 --base-url http://localhost:8000/v1 -s short-3@8
+  tts run --tasks tasks.jsonl --model openai/gpt-5 --judge anthropic/claude-sonnet-4-5 -s rtv@8
 
 \b
 A line of the tasks: {"id": "t1", "prompt": "What is 2 + 2?", "expected": "4", "metadata": {"group": "sums"}}
 `expected` goes to the grader only. An agent is a function of a task (and an attempt) that returns text or
 a Rollout, or an object with `run`. The same -o resumes; more strategies, tasks or rollouts extend the run.
+A model is PROVIDER/NAME: openai, anthropic, azure, bedrock or vertex_ai; a server of your own that speaks
+OpenAI's API is openai/NAME with --base-url. Keys come from the environment; `tts check` tries them.
 """
+
+LIMITS = "Limits"
 
 
 class Graded(StrEnum):
@@ -34,21 +40,37 @@ class Graded(StrEnum):
     none = "none"
 
 
+class Thinking(StrEnum):
+    """Whether a model shows its thinking."""
+
+    shown = "shown"
+    hidden = "hidden"
+
+
 def _limit(metavar: str, told: str) -> Any:
-    return typer.Option(metavar=metavar, min=0, help=told)
+    return typer.Option(metavar=metavar, min=0, help=told, rich_help_panel=LIMITS)
+
+
+def _of_models(metavar: str, told: str, *names: str, **more: Any) -> Any:
+    return typer.Option(*names, metavar=metavar, help=told, rich_help_panel=MODELS, **more)
 
 
 def run(
     tasks: Annotated[Path, typer.Option(metavar="FILE.jsonl", help="The tasks, one JSON object a line.")],
-    agent: Annotated[str, typer.Option(metavar="NAME", help="A registered agent, or module:attribute.")],
+    agent: Annotated[str, player("tts.agents", "A registered agent, or module:attribute.")] = "",
+    model: Annotated[
+        str, typer.Option(metavar="PROVIDER/NAME", help="A model that answers, in place of an agent.")
+    ] = "",
     strategy: Strategies = None,
     place: Annotated[
         Path | None,
         typer.Option("-o", "--output", metavar="DIR", help="The run's folder (runs/ and the file's name)."),
     ] = None,
-    judge: Annotated[str, typer.Option(metavar="NAME", help="A judge, or module:attribute.")] = "evidence",
+    judge: Annotated[
+        str, player("tts.judges", "A judge, module:attribute, or a model's PROVIDER/NAME.")
+    ] = "evidence",
     summarizer: Annotated[
-        str, typer.Option(metavar="NAME", help="A summarizer, or module:attribute.")
+        str, player("tts.summarizers", "A summarizer, module:attribute, or a model's PROVIDER/NAME.")
     ] = "extractive",
     grader: Annotated[
         str, typer.Option(metavar="MODULE:NAME", help="Grades (task, rollout), in place of expected answers.")
@@ -57,6 +79,43 @@ def run(
     grade: Annotated[
         Graded, typer.Option(help="Which rollouts are graded; estimators such as pass@6 need all.")
     ] = Graded.all,
+    seed: Seed = 0,
+    workers: Workers = 4,
+    grace: Grace = 30,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the most it can cost, and stop.")] = False,
+    as_json: Json = False,
+    answer: Annotated[
+        str,
+        _of_models("FORM", "The answer in --model's text: text, boxed, number, choice, json:FIELD, regex:…."),
+    ] = "",
+    thinking: Annotated[
+        Thinking | None,
+        typer.Option(help="Whether --model streams its thinking (shown).", rich_help_panel=MODELS),
+    ] = None,
+    temperature: Annotated[float | None, _of_models("T", "Of --model; else its provider's default.")] = None,
+    option: Annotated[
+        list[str] | None,
+        _of_models("KEY=JSON", "Goes into --model's requests as it is: reasoning_effort=high. Repeatable."),
+    ] = None,
+    prompts: Annotated[Path | None, _of_models("DIR", "Templates in place of the built-in ones.")] = None,
+    base_url: BaseUrls = None,
+    price: Annotated[
+        list[str] | None,
+        _of_models(
+            "[NAME=]IN,OUT[,CACHED[,WRITE]]",
+            "Dollars per million tokens, of --model or the model NAME. Repeatable.",
+        ),
+    ] = None,
+    max_output_tokens: Annotated[
+        int, _of_models("N", "Most tokens of one answer, thinking included; for all models.", min=1)
+    ] = 16_384,
+    rpm: Annotated[int | None, _of_models("N", "Most requests a minute, of each model.", min=1)] = None,
+    tpm: Annotated[int | None, _of_models("N", "Most tokens a minute, of each model.", min=1)] = None,
+    concurrency: Annotated[int, _of_models("N", "Most requests at once, of each model.", min=1)] = 256,
+    no_schema: Annotated[
+        bool,
+        typer.Option("--no-schema", help="For servers without response schemas.", rich_help_panel=MODELS),
+    ] = False,
     max_cost: Annotated[float | None, _limit("USD", "Most dollars of the whole run.")] = None,
     max_tokens: Annotated[int | None, _limit("N", "Most tokens of the whole run.")] = None,
     max_seconds: Annotated[float | None, _limit("SECONDS", "Most seconds of work of the whole run.")] = None,
@@ -76,22 +135,31 @@ def run(
     rollout_seconds: Annotated[
         float | None, _limit("SECONDS", "Most seconds of work of one attempt.")
     ] = None,
-    seed: Seed = 0,
-    workers: Workers = 4,
-    grace: Grace = 30,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the most it can cost, and stop.")] = False,
-    as_json: Json = False,
 ) -> None:
-    """Run strategies on your tasks with your agent.
+    """Run strategies on your tasks with a model or with your agent.
 
     What they choose is graded afterwards and compared.
 
-    A limit on dollars, tokens or seconds needs the most that one attempt can take (--rollout-…).
+    A limit on dollars, tokens or seconds needs the most that one attempt can take: a model's is reckoned,
+    an agent's is given (--rollout-…).
     """
+    from tts.cli.models import names_of, voices_of
     from tts.cli.running import Request, dry, execute
+    from tts.models.throttle import Limits
 
     if not strategy:
         raise UsageError("no strategy was given: add one or more, such as -s single -s rtv@6")
+    _check_one(agent, model)
+    voices = voices_of(
+        names_of(agent=agent, model=model, judge=judge, summarizer=summarizer),
+        base_url=base_url or (),
+        price=price or (),
+        option=option or (),
+        temperature=temperature,
+        max_output_tokens=max_output_tokens,
+        schemas=not no_schema,
+        limits=Limits(rpm, tpm, concurrency),
+    )
     request = Request(
         tasks=tasks,
         strategies=tuple(strategy),
@@ -99,6 +167,10 @@ def run(
         agent=agent,
         judge=judge,
         summarizer=summarizer,
+        voices=voices,
+        answer=answer,
+        thinking=thinking.value if thinking is not None else "",
+        prompts=prompts,
         grader=grader,
         same=same.value,
         grade=grade.value,
@@ -112,6 +184,15 @@ def run(
         dry(request, as_json=as_json)
     else:
         execute(request, grace_seconds=grace, as_json=as_json)
+
+
+def _check_one(agent: str, model: str) -> None:
+    if bool(agent) == bool(model):
+        told = "--agent and --model exclude each other" if agent else "one of --agent and --model is needed"
+        raise UsageError(
+            f"{told}: an agent is module:attribute, such as my_agent:solve, a model PROVIDER/NAME, such as "
+            "openai/gpt-5"
+        )
 
 
 def _budget(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from shlex import quote
 
@@ -12,21 +13,27 @@ import typer
 
 from tts.cli.console import as_json as json_text
 from tts.cli.console import say
-from tts.cli.people import agent_of, grader_of, judge_of, summarizer_of
+from tts.cli.models import Voices
 from tts.cli.play import Played, can_cost, ceiling_json, ceiling_line, ended_line, most, play, resume_line
 from tts.cli.results import finish
 from tts.cli.tasks import TaskFile, read_tasks
+from tts.equivalence import equivalence
 from tts.errors import UsageError
 from tts.experiment import Experiment
 from tts.graders import ExpectedAnswer
-from tts.protocols import Grader
+from tts.prompts import Prompts
+from tts.protocols import Agent, Grader
+from tts.roles import agent_of, bounded, chat, grader_of, judge_of, summarizer_of
 from tts.types import Budget
 from tts.workspaces.git import GitWorkspaces
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Request:
-    """What the command line asked for; `bound` is the most that one attempt can take."""
+    """What the command line asked for; `bound` is the most that one attempt can take.
+
+    `agent` is "" where a model of `voices` answers; `answer` and `thinking` are how, "" where not said.
+    """
 
     tasks: Path
     strategies: tuple[str, ...]
@@ -34,6 +41,10 @@ class Request:
     agent: str
     judge: str
     summarizer: str
+    voices: Voices
+    answer: str
+    thinking: str
+    prompts: Path | None
     grader: str
     same: str
     grade: str
@@ -51,12 +62,16 @@ def experiment_of(request: Request) -> Experiment:
         UsageError: a file, a name or a strategy that is not there or cannot be read.
     """
     file = read_tasks(request.tasks)
+    voices, prompts = request.voices, Prompts(request.prompts)
+    voices.check_prices((request.budget, request.task_budget), request.bound)
     return Experiment(
         tasks=file.tasks,
         strategies=request.strategies,
-        agent=agent_of(request.agent, request.bound),
-        judge=judge_of(request.judge),
-        summarizer=summarizer_of(request.summarizer),
+        agent=_agent(request, prompts),
+        judge=judge_of(request.judge, made=partial(voices.model, "judge"), prompts=prompts),
+        summarizer=summarizer_of(
+            request.summarizer, made=partial(voices.model, "summarizer"), prompts=prompts
+        ),
         grader=_grader(request, file),
         workspaces=GitWorkspaces() if any(task.repo for task in file.tasks) else None,
         seed=request.seed,
@@ -65,6 +80,32 @@ def experiment_of(request: Request) -> Experiment:
         workers=request.workers,
         grade=request.grade,
     )
+
+
+def _agent(request: Request, prompts: Prompts) -> Agent:
+    names = request.voices.names["model"]
+    if not names:
+        _check_unused(request)
+        return agent_of(request.agent, request.bound)
+    answering = chat(
+        request.voices.model("model", names[0]),
+        answer=request.answer or "text",
+        thinking="hidden" if request.thinking == "hidden" else "shown",
+        prompts=prompts,
+    )
+    return bounded(answering, request.bound)
+
+
+def _check_unused(request: Request) -> None:
+    """What only a model can follow must not be passed over in silence."""
+    given = {
+        "--answer": request.answer,
+        "--thinking": request.thinking,
+        "--temperature": request.voices.temperature is not None,
+        "--option": request.voices.options,
+    }
+    if unused := [flag for flag, value in given.items() if value]:
+        raise UsageError(f"{unused[0]} is for --model, and the agent here is {request.agent}: leave it out")
 
 
 def dry(request: Request, *, as_json: bool) -> None:
@@ -79,6 +120,8 @@ def dry(request: Request, *, as_json: bool) -> None:
 def execute(request: Request, *, grace_seconds: float, as_json: bool) -> None:
     """Run the request and print the comparison."""
     experiment = experiment_of(request)
+    if not (request.place / "run.db").exists():  # else all that is asked may be stored, and nobody needed
+        request.voices.check_keys()
 
     async def session() -> Played:
         found = await most(experiment)
@@ -103,4 +146,5 @@ def _grader(request: Request, file: TaskFile) -> Grader | None:
         raise UsageError(
             f"the task {missing[0]!r} has no expected answer and others have: give all, or --grade none"
         )
+    equivalence(request.same)
     return ExpectedAnswer(file.truths, request.same) if file.truths else None

@@ -31,7 +31,9 @@ _ROLE_MARK = re.compile(
 
 def plain(text: str) -> str:
     """Return the text with what is invisible made visible, and with no mark that ends a turn of a chat."""
-    shown = _INVISIBLE.sub("\ufffd", clean(text))
+    shown = clean(text)
+    if not shown.isascii():
+        shown = _INVISIBLE.sub("\ufffd", shown)
     return _ROLE_MARK.sub(lambda mark: f"{mark[0][0]} {mark[0][1:]}", shown)
 
 

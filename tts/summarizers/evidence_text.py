@@ -16,7 +16,9 @@ _CONTROLS = re.compile(
 
 def clean(text: str) -> str:
     """Return the text without terminal escapes, control characters (newline and tab stay) and surrogates."""
-    plain = _ESCAPES.sub("", text.replace("\r\n", "\n").replace("\r", "\n"))
+    plain = text.replace("\r\n", "\n").replace("\r", "\n")
+    if "\x1b" in plain:
+        plain = _ESCAPES.sub("", plain)
     return _CONTROLS.sub("\ufffd", plain)
 
 
