@@ -44,7 +44,7 @@ def experiment(server, n_tasks, *, workers=48):
 
 def test_at_a_fault_rate_of_thirty_per_cent_every_rollout_is_accounted_for(tmp_path):
     n_tasks, k = 200, 8
-    with ModelServer(faulty(answers, 0.3, KINDS, seed=3), keep_asked=False) as server:
+    with ModelServer(faulty(answers, 0.3, KINDS, seed=3), keep_asked=False, tokens_per_event=4) as server:
         with anyio.run(experiment(server, n_tasks).run, tmp_path) as run:
             rollouts = [r for task in run.tasks() for r in run.rollouts(task.id).values()]
             records = list(run.store.records(kind="rollout"))

@@ -159,7 +159,7 @@ def test_it_gives_up_when_lost_tries_have_cost_as_much_as_a_whole_call():
     says = Says(thinking_tokens=100, fault=Fault("cut", after_tokens=90))
     with ModelServer(script(says)) as server:
         chat = at(server, "openai/m", max_output_tokens=100)
-        with pytest.raises(Infra, match="cut|closed|connection|Connection"):
+        with pytest.raises(Infra, match=r"openai/m: "):
             asked(chat)
         n = len(server.requests)
     assert n == 2
@@ -256,14 +256,13 @@ def test_all_that_ask_one_model_share_one_throttle():
 
     with ModelServer(script(says)) as server:
         anyio.run(main, server)
-        events = sorted(
-            [(r.opened_at, 1) for r in server.requests] + [(r.closed_at, -1) for r in server.requests]
-        )
+        served = server.requests
+    events = sorted([(r.opened_at, 1) for r in served] + [(r.closed_at, -1) for r in served])
     at_once, most = 0, 0
     for _, step in events:
         at_once += step
         most = max(most, at_once)
-    assert len(server.requests) == 12
+    assert len(served) == 12
     assert most <= 4, "the server may see the next one before it has noticed the end of the last"
 
 
