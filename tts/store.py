@@ -12,7 +12,7 @@ import time
 import zlib
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
@@ -22,7 +22,7 @@ import anyio.to_thread
 from tts.database import as_run, connect, locked, prepare, version
 from tts.errors import StoreError
 from tts.records import COLUMNS, Ending, Record, decode, encode, encode_steps, read_row, storable
-from tts.types import Effect, Status, Step, Task
+from tts.types import Effect, Status, Step, Task, Usage
 
 T = TypeVar("T")
 
@@ -191,6 +191,16 @@ class Store:
         sums = ", ".join(f"TOTAL(charge_{name})" for name in ("usd", "tokens", "seconds", "rollouts"))
         row: tuple[float, ...] = self._reader.execute(f"SELECT {sums} FROM records").fetchone()
         return row
+
+    def usage(self) -> Usage:
+        """Return what all carryings-out that have ended used, each once."""
+        names = [f.name for f in fields(Usage)]
+        sums = ", ".join(f"TOTAL(json_extract(usage, '$.{name}'))" for name in names)
+        row: tuple[float, ...] = self._reader.execute(f"SELECT {sums} FROM records").fetchone()
+        found: dict[str, Any] = {
+            name: x if name.endswith("_usd") else int(x) for name, x in zip(names, row, strict=True)
+        }
+        return Usage(**found | {"estimated": bool(found["estimated"])})
 
     def counts(self) -> dict[tuple[str, str, Status], int]:
         """Return how many carryings-out there are by kind, performer and status."""

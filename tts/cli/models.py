@@ -9,11 +9,12 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
 
-from tts.errors import UsageError
+from tts.errors import Unusable, UsageError
+from tts.models.connections import connected
 from tts.models.model import Model
 from tts.models.names import model
 from tts.models.prices import Price, price_of
-from tts.models.providers import is_model, key_of, split
+from tts.models.providers import is_model, split
 from tts.models.throttle import Limits
 from tts.types import Budget
 
@@ -70,14 +71,23 @@ class Voices:
         """Every model with its role."""
         return [(role, self.model(role, name)) for role in ROLES for name in self.names.get(role, ())]
 
-    def check_keys(self) -> None:
-        """Check that the environment has the keys.
+    @property
+    def unpriced(self) -> list[tuple[str, str]]:
+        """The roles and names of the models whose price is unknown."""
+        return [(role, found.name) for role, found in self.models if found.bound(1).usd is None]
+
+    async def check_ready(self) -> None:
+        """Check, at no cost, that the models can be had.
 
         Raises:
-            UsageError: one is not set; the message names the variable.
+            UsageError: a key is not set or wrong, a server cannot be reached, or has no such model.
         """
-        for _, found in self.models:
-            key_of(split(found.name)[0], found.base_url, found.key_name)
+        async with connected():
+            for found in {(model.name, model.base_url): model for _, model in self.models}.values():
+                try:
+                    await found.ready()
+                except Unusable as error:
+                    raise UsageError(str(error)) from None
 
     def check_prices(self, limits: Sequence[Budget], bound: Budget) -> None:
         """Check that what is limited in dollars has a price, or, for the agent, a `bound`.
@@ -85,14 +95,12 @@ class Voices:
         Raises:
             UsageError: a price is unknown; the message says which flag gives it.
         """
-        if all(limit.usd is None for limit in limits):
-            return
-        for role, found in self.models:
-            if found.bound(1).usd is None and (role != "model" or bound.usd is None):
-                raise UsageError(
-                    f"a limit on dollars needs the price of {found.name}, which is unknown: "
-                    f"give --price {found.name}=IN,OUT in dollars per million tokens"
-                )
+        lacking = [name for role, name in self.unpriced if role != "model" or bound.usd is None]
+        if lacking and any(limit.usd is not None for limit in limits):
+            raise UsageError(
+                f"a limit on dollars needs the price of {lacking[0]}, which is unknown: "
+                f"give --price {lacking[0]}=IN,OUT in dollars per million tokens"
+            )
 
     def _shared_url(self, name: str) -> str:
         return self.urls.get("", "") if split(name)[0] == _first_provider(self.names) else ""
@@ -151,8 +159,8 @@ def urls_of(given: Sequence[str], names: Names) -> dict[str, str]:
         if role in found:
             raise UsageError(f"--base-url is given twice{f' for the {role}' if role else ''}: give it once")
         if not any(names.get(role, ()) if role else map(len, names.values())):
-            whom = f"the {role} is" if role else "nobody here is"
-            raise UsageError(f"--base-url {text}: {whom} a model of PROVIDER/NAME, such as openai/NAME")
+            whom = f"the {role} is no model" if role else "no role is played by a model"
+            raise UsageError(f"--base-url {text}: {whom}; a model is PROVIDER/NAME, such as openai/NAME")
         found[role] = _checked_url(url)
     return found
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shlex
 import signal
 import sys
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -52,8 +53,11 @@ def can_cost(experiment: Experiment) -> bool:
     return any(bound.usd != 0 or bound.tokens != 0 for bound in bounds)
 
 
-def ceiling_line(found: Ceiling, budget: Budget) -> str:
-    """Return the ceiling, and the limits that stop the run before it, as one line."""
+def ceiling_line(found: Ceiling, budget: Budget, flags: Mapping[str, str] = FLAGS) -> str:
+    """Return the ceiling, and the limits that stop the run before it, as one line.
+
+    `flags` give what is unknown, by dimension.
+    """
     counts = [
         text.plural(found.rollouts, "rollout"),
         f"{found.summaries:,} {'summary' if found.summaries == 1 else 'summaries'}",
@@ -63,9 +67,9 @@ def ceiling_line(found: Ceiling, budget: Budget) -> str:
     known = [text.usd(cost.usd)] * (cost.usd is not None)
     known += [text.plural(cost.tokens or 0, "token")] * (cost.tokens is not None)
     known += [f"{text.seconds(cost.seconds)} of work"] * (cost.seconds is not None)
-    unknown = [name for name in FLAGS if getattr(cost, name) is None]
+    unknown = [name for name in flags if getattr(cost, name) is None]
     names = listed(["dollars" if name == "usd" else name for name in unknown])
-    rest = f"; how many {names} is unknown without {listed([FLAGS[n] for n in unknown])}" if unknown else ""
+    rest = f"; how many {names} is unknown without {listed([flags[n] for n in unknown])}" if unknown else ""
     limits = _limits(budget)
     stop = f"; the run stops at {', '.join(limits)}" if limits else ""
     return f"At most {', '.join([*counts, *known])}{rest}{stop}."

@@ -63,6 +63,7 @@ class Tally:
         """Return the state in one line."""
         dollars = text.usd(self.usage.known_usd) + "+" * bool(self.usage.unpriced_calls)
         parts = [f"{self.done:,}/{self.total:,} rollouts", text.plural(self.votes, "vote"), dollars]
+        parts += [text.retries(self.usage.retries)] * bool(self.usage.retries)
         parts += [text.plural(self.grades, "grade")] * bool(self.grades and self.done >= self.total)
         left = self.left_seconds
         known = [] if not left else [f"{left:.0f} s" if left < 120 else text.seconds(left)]

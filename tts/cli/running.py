@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -19,7 +20,7 @@ from tts.cli.results import finish
 from tts.cli.tasks import TaskFile, read_tasks
 from tts.equivalence import equivalence
 from tts.errors import UsageError
-from tts.experiment import Experiment
+from tts.experiment import FLAGS, Experiment
 from tts.graders import ExpectedAnswer
 from tts.prompts import Prompts
 from tts.protocols import Agent, Grader
@@ -114,19 +115,25 @@ def dry(request: Request, *, as_json: bool) -> None:
     if as_json:
         sys.stdout.write(json_text(ceiling_json(found, request.budget)))
     else:
-        print(ceiling_line(found, request.budget))
+        print(ceiling_line(found, request.budget, flags_of(request)))
+
+
+def flags_of(request: Request) -> Mapping[str, str]:
+    """Return the flags that make known, by dimension, what the request can cost."""
+    return {**FLAGS, "usd": "--price"} if request.voices.unpriced else FLAGS
 
 
 def execute(request: Request, *, grace_seconds: float, as_json: bool) -> None:
     """Run the request and print the comparison."""
     experiment = experiment_of(request)
-    if not (request.place / "run.db").exists():  # else all that is asked may be stored, and nobody needed
-        request.voices.check_keys()
+    is_new = not (request.place / "run.db").exists()
 
     async def session() -> Played:
         found = await most(experiment)
+        if is_new:  # else all that is asked may be stored, and no model be needed
+            await request.voices.check_ready()
         if can_cost(experiment):
-            say(ceiling_line(found, request.budget))
+            say(ceiling_line(found, request.budget, flags_of(request)))
         return await play(experiment, request.place, grace_seconds=grace_seconds, n_rollouts=found.rollouts)
 
     played = anyio.run(session)

@@ -37,7 +37,12 @@ class Extra:
 
 @dataclass(frozen=True, slots=True)
 class Bill:
-    """What the run paid, each payment once: dollars, tokens, seconds of effects; rollouts by status."""
+    """What the run paid, each payment once: dollars, tokens, seconds of effects; rollouts by status.
+
+    `usd` and `tokens` count what was killed, or has no price, at its bound where there is one. `retries`
+    brought nothing and were made again; what they cost is part of the rest. So are `input_tokens`, of which
+    `cached_input_tokens` were read from a provider's cache and `cache_write_tokens` written to it.
+    """
 
     rollouts: Mapping[str, int]
     summaries: int
@@ -46,6 +51,13 @@ class Bill:
     usd: float
     tokens: int
     seconds: float
+    input_tokens: int = 0
+    cached_input_tokens: int = 0
+    cache_write_tokens: int = 0
+    unpriced_calls: int = 0
+    retries: int = 0
+    retry_tokens: int = 0
+    retry_usd: float = 0.0
 
     @property
     def n_rollouts(self) -> int:
@@ -135,6 +147,7 @@ def bill_of(run: Run) -> Bill:
         counted[kind, status] += n
     n_of = {kind: sum(n for (k, _), n in counted.items() if k == kind) for kind, _ in counted}
     usd, tokens, seconds, _ = run.store.charged()
+    usage = run.store.usage()
     return Bill(
         rollouts={status: counted["rollout", status] for status in STATUSES},
         summaries=n_of.get("summary", 0) + n_of.get("distil", 0),
@@ -143,6 +156,13 @@ def bill_of(run: Run) -> Bill:
         usd=usd,
         tokens=round(tokens),
         seconds=seconds,
+        input_tokens=usage.input_tokens,
+        cached_input_tokens=usage.cached_input_tokens,
+        cache_write_tokens=usage.cache_write_tokens,
+        unpriced_calls=usage.unpriced_calls,
+        retries=usage.retries,
+        retry_tokens=usage.retry_tokens,
+        retry_usd=usage.retry_usd,
     )
 
 

@@ -74,7 +74,9 @@ def _earlier(report: Report) -> list[str]:
 
 def bill_lines(report: Report) -> list[str]:
     """Return what the run paid, each payment once, and what it left open."""
-    return [] if report.bill is None else [_paid(report.bill), *_open_ends(report)]
+    if report.bill is None:
+        return []
+    return [_paid(report.bill), *_of_models(report.bill), *_open_ends(report)]
 
 
 def _is_apart(pair: Paired) -> bool:
@@ -106,6 +108,18 @@ def _paid(bill: Bill) -> str:
     return f"The run's bill, each payment once: {', '.join(parts)}."
 
 
+def _of_models(bill: Bill) -> Iterator[str]:
+    if bill.unpriced_calls:
+        yield f"Of unknown price: {text.plural(bill.unpriced_calls, 'call')}."
+    if bill.cached_input_tokens or bill.cache_write_tokens:
+        of_all = f"of {text.plural(bill.input_tokens, 'input token')}"
+        written = f", {bill.cache_write_tokens:,} written to one" * bool(bill.cache_write_tokens)
+        yield f"Prompt caches: {bill.cached_input_tokens:,} {of_all} read from one{written}."
+    if bill.retries:
+        cost = f"{text.plural(bill.retry_tokens, 'token')} ({text.usd(bill.retry_usd)})"
+        yield f"{text.retries(bill.retries)} cost {cost}."
+
+
 def _by_status(bill: Bill) -> str:
     parts = [
         f"{n:,} {STARTED.get(status, status)}" for status in STATUSES if (n := bill.rollouts.get(status))
@@ -117,7 +131,11 @@ def _open_ends(report: Report) -> Iterator[str]:
     n_choices = sum(e.n_tasks for e in report.extras.values())
     n_incomplete = sum(e.n_incomplete for e in report.extras.values())
     reasons = dict.fromkeys(r for e in report.extras.values() for r in e.reasons)
-    why = f": {'; '.join(text.line(r, 100) for r in list(reasons)[:3])}" if n_incomplete and reasons else ""
+    why = (
+        f": {'; '.join(text.line(r, 100).rstrip('.') for r in list(reasons)[:3])}"
+        if n_incomplete and reasons
+        else ""
+    )
     yield f"Incomplete choices: {n_incomplete:,} of {n_choices:,}{why}."
     for error, n in list(report.failures.items())[:3]:
         yield f"Failed, {text.plural(n, 'time')}: {text.line(error, 200)}"

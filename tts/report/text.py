@@ -77,3 +77,8 @@ def seconds(duration: float | None) -> str:
 def plural(n: int, noun: str) -> str:
     """Return a count with its noun: `1 rollout`, `2 rollouts`."""
     return f"{n:,} {noun if n == 1 else noun + 's'}"
+
+
+def retries(n: int) -> str:
+    """Return a count of retries."""
+    return f"{n:,} {'retry' if n == 1 else 'retries'}"
