@@ -21,6 +21,7 @@ import pytest
 import tts_strategies
 
 import tts
+from tts.testing.provider import ModelServer
 
 ROOT = Path(__file__).parents[1]
 SITE = sorted((ROOT / "docs").rglob("*.md"))
@@ -95,8 +96,15 @@ def test_the_site_takes_every_fence_for_a_code_block(page):
     assert wrong == [], 'write ```python {.no-run} or ```python title="name.py"'
 
 
+@pytest.fixture(scope="module")
+def provider():
+    """Stands in for OpenAI and Anthropic; pages use their own models' names."""
+    with ModelServer() as server:
+        yield server.environment
+
+
 @pytest.mark.parametrize("page", of("python", lambda block: block.runs), ids=named)
-def test_the_python_of_a_page_runs(page, tmp_path):
+def test_the_python_of_a_page_runs(page, tmp_path, provider):
     found = blocks(page.read_text(encoding="utf-8"))
     for block in found:
         if block.title:
@@ -104,7 +112,7 @@ def test_the_python_of_a_page_runs(page, tmp_path):
             place.parent.mkdir(parents=True, exist_ok=True)
             place.write_text(block.text, encoding="utf-8")
     (tmp_path / "page.py").write_text(script(found), encoding="utf-8")
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(p for p in sys.path if p)}
+    environment = {**os.environ, **provider, "PYTHONPATH": os.pathsep.join(p for p in sys.path if p)}
     done = subprocess.run(
         [sys.executable, "page.py"],
         cwd=tmp_path,
