@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+import tts
 from tts.errors import Infra, UsageError
 from tts.executors.verdict import VerdictRunner
 from tts.judges.model import ModelJudge
@@ -18,9 +19,10 @@ from tts.models.chat import Reply
 from tts.models.names import model
 from tts.prompts import Prompts, fenced
 from tts.prompts.fence import plain
+from tts.prompts.library import HERE
 from tts.testing import JudgeContract
 from tts.testing.provider import Fault, ModelServer, Says
-from tts.types import Candidate, Change, Rollout, Summary, Task, Usage
+from tts.types import Candidate, Change, Effect, Rollout, Summary, Task, Usage, Verdict
 
 TASK = Task("t", "Mend the parser.")
 QUICK = Patience(total_seconds=10, stall_seconds=0.5, first_wait_seconds=0.001, longest_wait_seconds=0.01)
@@ -166,9 +168,10 @@ SHORT = Patience(total_seconds=0.3, first_wait_seconds=0.001, longest_wait_secon
 
 
 def test_where_not_even_the_first_vote_can_be_had_it_is_infrastructure():
-    with ModelServer(lambda asked: Fault("503")) as server, pytest.raises(Infra):
+    with ModelServer(lambda asked: Fault("503")) as server:
         judge = ModelJudge(model=model("anthropic/m", base_url=server.anthropic_url, patience=SHORT))
-        anyio.run(lambda: judge.compare(TASK, PAIR, n=3))
+        with pytest.raises(Infra):
+            anyio.run(lambda: judge.compare(TASK, PAIR, n=3))
 
 
 def test_what_is_cut_is_cut_with_a_note():
@@ -248,14 +251,20 @@ def everywhere(text):
     )
 
 
+@pytest.fixture(scope="module")
+def prefers_b():
+    with ModelServer(lambda asked: Says(verdict("B"))) as server:
+        yield server
+
+
 @pytest.mark.parametrize("text", HOSTILE)
 @pytest.mark.parametrize("name", ["openai/m", "anthropic/m"])
-def test_no_candidate_leaves_its_fence(text, name):
+def test_no_candidate_leaves_its_fence(text, name, prefers_b):
     honest = candidate("good", "It works.")
     for shown in ((everywhere(text), honest), (honest, everywhere(text))):
-        (found,), (request,) = votes(says(verdict("B")), shown=shown, name=name)
+        (found,) = anyio.run(judge_at(prefers_b, name).compare, TASK, shown)
         assert found.preferred == shown[1].rollout.key
-        prompt = request.asked.prompt
+        prompt = prefers_b.requests[-1].asked.prompt
         check_fences(prompt)
         assert not MARKS.search(outside_templates(prompt))
         assert not INVISIBLE.search(prompt)
@@ -329,8 +338,6 @@ def test_a_judge_that_fails_in_the_runner_is_paid_for():
         def spend(self, usage):
             self.paid.append(usage)
 
-    from tts.types import Effect, Verdict
-
     effects = [
         Effect("verdict", TASK, Verdict, "j", tuple(c.summary.key for c in PAIR), occurrence=i)
         for i in (0, 1)
@@ -344,10 +351,7 @@ def test_a_judge_that_fails_in_the_runner_is_paid_for():
 
 def test_the_users_prompts_replace_ours_and_change_the_fingerprint(tmp_path):
     ours = ModelJudge(model=model("openai/m"))
-    template = (Prompts().template("judge"), tmp_path / "judge.jinja")[1]
-    from tts.prompts.library import HERE
-
-    template.write_text((HERE / "judge.jinja").read_text() + "\n{# mine #}\n")
+    (tmp_path / "judge.jinja").write_text((HERE / "judge.jinja").read_text() + "\n{# mine #}\n")
     mine = ModelJudge(model=model("openai/m"), prompts=Prompts(tmp_path))
     assert mine.fingerprint != ours.fingerprint
     (tmp_path / "summarize-me.jinja").write_text("x")
@@ -366,3 +370,13 @@ def test_a_broken_template_is_one_clear_line(tmp_path):
     (tmp_path / "judge.jinja").write_text("{% block system %}{{ nothing }}{% endblock %}")
     with pytest.raises(UsageError, match="nothing"):
         Prompts(tmp_path).part("judge", "system")
+
+
+def test_a_template_that_cannot_be_filled_stops_the_run_before_anything_is_paid(tmp_path):
+    text = (HERE / "judge.jinja").read_text().replace("{{ task }}", "{{ tsak }}")
+    (tmp_path / "judge.jinja").write_text(text)
+    with ModelServer() as server:
+        judge = judge_at(server, prompts=Prompts(tmp_path))
+        with pytest.raises(UsageError, match="tsak"):
+            tts.solve_sync("?", agent=lambda task: "a", strategy="sample(2) | rtv()", judge=judge)
+        assert server.requests == []

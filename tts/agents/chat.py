@@ -58,7 +58,12 @@ class ChatAgent:
         return self.model.bound(most_tokens(ask.text))
 
     async def ready(self) -> None:
-        """Check that the model can be had, where it can tell."""
+        """Check that the prompt can be filled and, where it can tell, that the model can be had.
+
+        Raises:
+            UsageError, Unusable: one of these is not so.
+        """
+        self._ask(Task("", "a task"), [Summary(claims=("a claim",))])
         check = getattr(self.model, "ready", None)
         if check is not None:
             await check()

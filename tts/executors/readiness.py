@@ -6,11 +6,11 @@ from collections.abc import Awaitable, Callable, Sequence
 
 import anyio
 
-from tts.errors import Unusable
+from tts.errors import Unusable, UsageError
 
 
 class Readiness:
-    """The checks of performers that have an async method `ready`, which raises Unusable where they cannot.
+    """The checks of performers that have an async method `ready`, which raises where they cannot.
 
     They run when the first effect is about to be performed, so what is stored already needs nobody.
     """
@@ -36,5 +36,7 @@ class Readiness:
                     self._left.pop()
             except Unusable as error:
                 self._failed = error
+            except UsageError as error:
+                self._failed = Unusable(str(error))
         if self._failed is not None:
             raise self._failed

@@ -16,7 +16,7 @@ from tts.models.sharing import several
 from tts.models.tokens import BYTES_PER_TOKEN, most_tokens
 from tts.prompts import Prompts
 from tts.prompts.fence import plain
-from tts.types import Budget, Candidate, Task, Usage, Verdict
+from tts.types import Budget, Candidate, Rollout, Summary, Task, Usage, Verdict
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,7 +44,13 @@ class ModelJudge:
         return self._most(most_tokens(task.prompt) + shown)
 
     async def ready(self) -> None:
-        """Check that the model can be had, where it can tell."""
+        """Check that the prompts can be filled and, where it can tell, that the model can be had.
+
+        Raises:
+            UsageError, Unusable: one of these is not so.
+        """
+        self._ask(Task("", "a task"), [Candidate(Rollout(answer="an answer"), Summary())] * 2, labels_for(2))
+        self.prompts.part("judge", "again", labels=labels_for(2))
         check = getattr(self.model, "ready", None)
         if check is not None:
             await check()

@@ -56,7 +56,7 @@ class OpenAIChat:
             request["n"] = ask.n
         if settings.temperature is not None:
             request["temperature"] = settings.temperature
-        if ask.seed is not None:
+        if ask.seed is not None and not self._own:  # its newer models refuse one
             request["seed"] = ask.seed % 2**31
         if ask.schema is not None and settings.schemas:
             form = {"name": ask.schema_name, "schema": ask.schema, "strict": True}
