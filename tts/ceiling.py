@@ -47,7 +47,7 @@ class Costliest:
     async def perform(self, effects: Sequence[Effect[Any]], work: Work) -> Sequence[Any]:
         """Return distinct rollouts, long summaries, and abstentions, which leave every vote tied.
 
-        The rollouts are equally long, so that no race cuts one.
+        The rollouts are equally long, so that no race cuts one, and have steps that a summarizer may read.
         """
         self.asked += effects
         return [_result(effect) for effect in effects]
@@ -55,7 +55,9 @@ class Costliest:
 
 def _result(effect: Effect[Any]) -> Any:
     if effect.kind == "rollout":
-        return Rollout(effect.key, effect.task.id, effect.occurrence, answer=effect.key, length=1.0)
+        return Rollout(
+            effect.key, effect.task.id, effect.occurrence, answer=effect.key, length=1.0, n_steps=1
+        )
     if effect.kind == "summary":
         return Summary(effect.key, effect.inputs[0], claims=(TOLD,))
     if effect.kind == "distil":

@@ -88,8 +88,8 @@ def _about(checked: Checked) -> Iterator[tuple[str, str]]:
     from tts.report import text
 
     needless = checked.has_key and not checked.key.variable and bool(checked.key.variables)
-    yield "key", _key(checked.key) + ", and a server of your own may need none" * needless
-    yield "server", "answers" + " and has the model" * 1 if checked.serves else f"NO: {checked.error}"
+    yield "key", _key(checked.key) + "; a server of your own may need none" * needless
+    yield "server", "answers, and has the model" if checked.serves else f"NO: {checked.error}"
     if checked.input_usd is None:
         yield "price", f"not known; tts run --price {checked.name}=IN,OUT gives it"
     else:
