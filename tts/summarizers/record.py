@@ -15,6 +15,8 @@ from tts.types import Command, Summary
 
 MAX_ITEMS = 20
 """Entries that a list of the summary takes from a record; a note says how many more there were."""
+MAX_COMMANDS = 40
+"""Captured commands that a summary shows; all test runs and errors are listed besides."""
 MOST_NAMED = 60
 """Files that are looked for in the trajectory, three times as many as the form asks for."""
 
@@ -154,11 +156,10 @@ def _named(record: Record, cited: Cited) -> Iterator[str]:
 
 
 def _commands(evidence: Summary, record: Record) -> tuple[Command, ...]:
-    """The commands that matter: those that the record names, and all that tests and errors stand for."""
-    wanted = {*record.key_steps, *(run.step for run in evidence.tests), *(p.step for p in evidence.errors)}
-    if not record.key_steps:
-        return evidence.commands
-    return tuple(command for command in evidence.commands if command.step in wanted)
+    """The last of those that the record names or whose errors stand; of all where it names none."""
+    wanted = {*record.key_steps, *(problem.step for problem in evidence.errors if not problem.resolved)}
+    named = [one for one in evidence.commands if not record.key_steps or one.step in wanted]
+    return tuple(named[-MAX_COMMANDS:])
 
 
 def _open(evidence: Summary) -> tuple[str, ...]:
