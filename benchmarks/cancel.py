@@ -16,8 +16,9 @@ from dataclasses import dataclass
 
 import tts
 from benchmarks.goals import Figure, report
+from benchmarks.served import served
 from tts.models.names import model
-from tts.testing.provider import Asked, ModelServer, Says, Served
+from tts.testing.provider import Asked, Says, Script, Served
 
 K, M = 8, 3
 LENGTHS = (1500, 900, 4000, 1200, 2500, 6000, 1350, 3000)
@@ -33,20 +34,23 @@ class Raced:
     winners: tuple[float, ...]
 
 
-def race(provider: str, lengths: Sequence[int], speeds: Sequence[float]) -> Raced:
-    """Return what came of short-3@8 over streams of these lengths and seconds a token."""
+def paced(lengths: Sequence[int], speeds: Sequence[float]) -> Script:
+    """Return a script: the i-th stream thinks `lengths[i]` tokens, at `speeds[i]` seconds a token."""
 
     def script(asked: Asked) -> Says:
         i = asked.index % K
         return Says("word" * ANSWER_TOKENS, thinking_tokens=lengths[i], seconds_per_token=speeds[i])
 
-    with ModelServer(script) as server:
-        url = server.openai_url if provider == "openai" else server.anthropic_url
-        agent = tts.chat(model(f"{provider}/m", base_url=url))
+    return script
+
+
+def race(provider: str, lengths: Sequence[int], speeds: Sequence[float]) -> Raced:
+    """Return what came of short-3@8 over streams of these lengths and seconds a token."""
+    with served(paced, lengths, speeds) as server:
+        agent = tts.chat(model(f"{provider}/m", base_url=server.url(provider)))
         result = tts.solve_sync("Think.", agent=agent, strategy=f"race(k={K}, m={M})", workers=K)
-        server.wait_until(lambda s: s.connections_open == 0)
-        served = sorted(server.requests, key=lambda request: request.index)
-    return Raced(tuple(served), tuple(r.length or 0.0 for r in result.pool))
+    requests = sorted(server.requests, key=lambda request: request.index)
+    return Raced(tuple(requests), tuple(r.length or 0.0 for r in result.pool))
 
 
 def even(provider: str, lengths: Sequence[int]) -> list[Figure]:
@@ -56,13 +60,13 @@ def even(provider: str, lengths: Sequence[int]) -> list[Figure]:
     losers = [s for s, n in zip(raced.served, lengths, strict=True) if n > limit]
     late = [1000 * ((s.closed_at or 0.0) - s.sent_at[limit - 1]) for s in losers]
     extra = [100 * (s.tokens_sent - limit) / limit for s in losers]
-    served = sum(s.thinking_tokens for s in raced.served)
+    thought = sum(s.thinking_tokens for s in raced.served)
     aim = sum(min(n, limit) for n in lengths)
     return [
         Figure(f"{provider}: losers closed by the client", _closed(losers), len(losers), unit="streams"),
         Figure(f"{provider}: slowest close after T_m", max(late), 50, kind="most", unit="ms"),
         Figure(f"{provider}: most tokens sent after T_m", max(extra), 1, kind="most", unit="% of T_m"),
-        Figure(f"{provider}: thinking tokens over Σ min(L_i, T_m)", served / aim, 1, tolerance=0.02),
+        Figure(f"{provider}: thinking tokens over Σ min(L_i, T_m)", thought / aim, 1, tolerance=0.02),
         Figure(f"{provider}: winners are the three shortest", _right(raced, lengths), 1),
     ]
 

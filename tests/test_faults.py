@@ -62,7 +62,8 @@ def test_at_a_fault_rate_of_thirty_per_cent_every_rollout_is_accounted_for(tmp_p
     failed = len(served) - len(whole)
     assert failed > 0.3 * n_tasks * k
     usage = sum((record.usage for record in records[1:]), records[0].usage)
-    assert usage.retries == failed, "what the retries cost is told, and their number"
+    unseen = usage.retries - failed  # a connection that the server has just closed fails without reaching it
+    assert 0 <= unseen <= 0.02 * n_tasks * k, "what the retries cost is told, and their number"
     assert usage.retry_tokens > 0
     assert usage.retry_usd > 0
     exact = sum(s.prompt_tokens + 2 * s.output_tokens for s in whole) / 1e6

@@ -271,7 +271,7 @@ class Summary:
             n_drafts = f"{len(self.sources)} draft{'s' * (len(self.sources) > 1)}"
             yield f"Workspace distilled from {n_drafts}", _listed([f"covers {self.covered:.0%} of them"])
         else:
-            yield "Status", _listed([f"{self.outcome}; covers {self.covered:.0%} of the trajectory"])
+            yield "Status", _listed([f"{self.outcome}; covers {int(100 * self.covered)}% of the trajectory"])
         yield "Requirements", _listed(self.requirements)
         yield "Approach", _listed(self.approach)
         yield "Files examined", _listed(self.files_examined)
