@@ -1,4 +1,4 @@
-"""When two outputs are the same: exact, text, number or patch."""
+"""When two outputs are the same: exact, text, number, math or patch."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from tts.diffs import FileDiff, Hunk, parse_patch
 from tts.errors import UsageError
+from tts.mathematics import as_latex, bare, needed, verified
 
 Equivalence = Callable[[str, str], bool]
 """Says whether two outputs are the same. It should be reflexive and symmetric."""
@@ -44,14 +45,50 @@ class Near:
         return math.isclose(x, y, rel_tol=self.relative)
 
 
+def mathematical(a: str, b: str) -> bool:
+    r"""Return whether two answers are equal mathematically, plain or LaTeX; else as numbers or texts.
+
+    Answers are compared whole, `$…$`, `\boxed{…}` and the like around them aside. Numbers written out are
+    compared here; the rest is asked of math-verify, in a process of its own. What it cannot read, or not
+    compare in 3 seconds, is equal only as a number or text. It drops units (`5 cm` is `5`, and so is `5 m`)
+    and takes `9%` for 9 as well as for 0.09, so this is not transitive.
+
+    Raises:
+        UsageError: math-verify is not installed or does not start.
+    """
+    if a == b or number(a, b):
+        return True
+    x, y = bare(a), bare(b)
+    if number(x, y):
+        return True
+    if _apart(x, y):
+        return False
+    p, q = as_latex(x), as_latex(y)
+    return p is not None and q is not None and verified(p, q)
+
+
+_ROUNDED = 1e-5
+"""Relative: math-verify takes 0.333333 for 1/3; numbers further apart than this are not asked about."""
+
+
+def _apart(a: str, b: str) -> bool:
+    x, y = parse_number(a), parse_number(b)
+    if x is None or y is None or "%" in a + b:
+        return False
+    whole = isinstance(x, int) and isinstance(y, int)
+    return x != y if whole else not math.isclose(x, y, rel_tol=_ROUNDED)
+
+
 def equivalence(name: str) -> Equivalence:
     """Return the built-in equivalence of that name.
 
     Raises:
-        UsageError: there is none; the message names the choices.
+        UsageError: there is none, and the message names the choices; or it needs what is not installed.
     """
     if name not in _BUILT_IN:
         raise UsageError(f"no equivalence is called {name!r}; the choices are {', '.join(_BUILT_IN)}")
+    if name == "math":
+        needed()
     return _BUILT_IN[name]
 
 
@@ -250,4 +287,10 @@ number = Near()
 patch = Canonical(patch_form)
 """The same changes to the same files."""
 
-_BUILT_IN: dict[str, Equivalence] = {"exact": exact, "text": text, "number": number, "patch": patch}
+_BUILT_IN: dict[str, Equivalence] = {
+    "exact": exact,
+    "text": text,
+    "number": number,
+    "math": mathematical,
+    "patch": patch,
+}

@@ -27,6 +27,7 @@ class Same(StrEnum):
     exact = "exact"
     text = "text"
     number = "number"
+    math = "math"
     patch = "patch"
 
 
