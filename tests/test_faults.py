@@ -15,7 +15,6 @@ from tts.models.call import Patience
 from tts.models.faults import Again, meaning, retry_after
 from tts.models.names import model
 from tts.models.secrets import scrubbed
-from tts.run import Run
 from tts.testing.provider import ModelServer, Says, faulty
 from tts.types import Task
 

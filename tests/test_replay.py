@@ -399,8 +399,11 @@ GOOD = b'{"task_id": "t", "sample": 0, "correct": true}\n'
         (b'{"task_id": "t", "sample": 1, "answer": ["x"]}', "`answer`"),
     ],
 )
-def test_a_bad_line_is_named_in_one_line(tmp_path: Path, line: bytes, told: str) -> None:
-    path = tmp_path / "pool.jsonl"
+def test_a_bad_line_is_named_in_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, line: bytes, told: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    path = Path("pool.jsonl")
     path.write_bytes(GOOD + b"\n" + line + b"\n")
     with pytest.raises(UsageError, match="line 3") as caught:
         read_pool(path)

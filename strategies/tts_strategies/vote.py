@@ -25,11 +25,11 @@ Place = tuple[float, int, int, str]
 class Vote:
     """Ranks the rollouts by the size of the class of equal outputs they belong to, largest first.
 
-    `same` says when two outputs are equal: a name (exact, text, number, patch) or a function of two texts.
-    None takes `patch` for patches and `text` for answers.  A rollout without an output abstains: it has no
-    vote and comes last.  `ties` between classes of one size: `random` (seeded), `shortest` (the class that
-    holds the shortest rollout; an unknown length counts as the longest), or `first` (the class that holds
-    the earliest iteration's lowest index, which also decides where lengths are equal).
+    `same` says when two outputs are equal: a name (exact, text, number, math, patch) or a function of two
+    texts.  None takes `patch` for patches and `text` for answers.  A rollout without an output abstains: it
+    has no vote and comes last.  `ties` between classes of one size: `random` (seeded), `shortest` (the class
+    that holds the shortest rollout; an unknown length counts as the longest), or `first` (the class that
+    holds the earliest iteration's lowest index, which also decides where lengths are equal).
     """
 
     same: str | Equivalence | None = None

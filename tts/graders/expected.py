@@ -11,10 +11,18 @@ from tts.types import Grade, Rollout, Task, digest
 
 @dataclass(frozen=True)
 class ExpectedAnswer:
-    """Resolved when the output equals `truths[task.id]` under `same`: a name, or a function of two texts."""
+    """Resolved when the output equals `truths[task.id]` under `same`: a name, or a function of two texts.
+
+    Raises:
+        UsageError: there is no equivalence of that name, or its extra is not installed.
+    """
 
     truths: Mapping[str, str]
     same: str | Equivalence = "text"
+
+    def __post_init__(self) -> None:
+        if isinstance(self.same, str):
+            equivalence(self.same)
 
     @property
     def fingerprint(self) -> str:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
+import ssl
 from collections.abc import Callable, Mapping
-from functools import partial
+from functools import cache, partial
 from typing import Any, Literal, TypeAlias
 
 from tts.errors import UsageError
@@ -89,11 +90,20 @@ def _made(provider: str, options: Options, name: str) -> Any:
     try:
         sdk, maker = CLIENTS[provider]()
         stall = options.pop("stall_seconds")
-        return maker(timeout=sdk.Timeout(stall, connect=min(30.0, stall), pool=None), **options)
+        timeout = sdk.Timeout(stall, connect=min(30.0, stall), pool=None)
+        return maker(timeout=timeout, http_client=sdk.DefaultAsyncHttpxClient(verify=_tls()), **options)
     except ImportError as error:
         raise UsageError(f"{name} needs the SDK's extra for its cloud: {error}") from None
     except (TypeError, ValueError, OSError) as error:
         raise UsageError(f"{name}: {scrubbed(str(error))}") from None
+
+
+@cache
+def _tls() -> ssl.SSLContext:
+    """The certificates that are trusted, read once: it takes longer than all the rest of making a client."""
+    import httpx2
+
+    return httpx2.create_ssl_context()
 
 
 def _wire(provider: str, model: str, client: Any) -> Wire:

@@ -177,7 +177,9 @@ def application(provider: Provider) -> Starlette:
     return Starlette(
         routes=[
             Route("/v1/chat/completions", Endpoint("chat", provider), methods=["POST"]),
-            Route("/openai/deployments/{name}/chat/completions", Endpoint("chat", provider), methods=["POST"]),
+            Route(
+                "/openai/deployments/{name}/chat/completions", Endpoint("chat", provider), methods=["POST"]
+            ),
             Route("/v1/responses", Endpoint("responses", provider), methods=["POST"]),
             Route("/v1/messages", Endpoint("messages", provider), methods=["POST"]),
             Route("/v1/models", listed.all, methods=["GET"]),
