@@ -327,8 +327,8 @@ def reckoning_of(performer: object) -> Reckoning | None:
 
     Unlike `bound` it is no limit that the engine holds the performer to, and it is in no key.
     """
-    reckoning = getattr(performer, "bound_for", None)
-    return reckoning if callable(reckoning) else None
+    reckoning: Reckoning | None = getattr(performer, "bound_for", None)
+    return reckoning
 
 
 class Outcome(Protocol):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
+from typing import Any
 
 import anyio
 
@@ -16,8 +17,8 @@ class Readiness:
     """
 
     def __init__(self, performers: Sequence[object]) -> None:
-        asked = (getattr(performer, "ready", None) for performer in performers)
-        self._left: list[Callable[[], Awaitable[None]]] = [ready for ready in asked if callable(ready)]
+        asked: list[Any] = [getattr(performer, "ready", None) for performer in performers]
+        self._left: list[Callable[[], Awaitable[None]]] = [ready for ready in asked if ready is not None]
         self._lock = anyio.Lock()
         self._failed: Unusable | None = None
 
