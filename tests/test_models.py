@@ -334,3 +334,10 @@ def test_a_bound_holds_the_dearest_reading_of_a_call_and_a_spare():
     assert bound.usd == pytest.approx(2 * (10_000 * 6.25 + 1000 * 25) / 1e6)
     assert bound.tokens == 2 * 11_000
     assert model("openai/no-such-model").bound(10).usd is None
+
+
+def test_a_model_that_takes_no_n_is_asked_one_by_one():
+    with ModelServer(lambda request: Fault("400") if request.n > 1 else Says("yes")) as server:
+        replies, _, _ = asked(at(server, "openai/m"), n=3)
+        assert [r.asked.n for r in server.requests] == [3, 1, 1, 1]
+    assert [reply.text for reply in replies] == ["yes"] * 3

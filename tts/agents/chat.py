@@ -9,12 +9,12 @@ from typing import Literal
 
 from tts.agents.answers import AnswerForm, answer_form
 from tts.errors import Declined, LimitReached
+from tts.hostile import cut
 from tts.models.chat import Again, Ask, Began, Chat, Delta, Reply
 from tts.models.tokens import BYTES_PER_TOKEN, estimated_tokens, most_tokens, size_of
 from tts.prompts import Prompts, fenced
 from tts.prompts.fence import plain
 from tts.protocols import Attempt
-from tts.summarizers.evidence_text import cut
 from tts.types import Budget, Rollout, Step, Summary, Task
 
 HINTS = {
@@ -64,9 +64,7 @@ class ChatAgent:
             UsageError, Unusable: one of these is not so.
         """
         self._ask(Task("", "a task"), [Summary(claims=("a claim",))])
-        check = getattr(self.model, "ready", None)
-        if check is not None:
-            await check()
+        await self.model.ready()
 
     async def run(self, task: Task, attempt: Attempt) -> Rollout:
         """Return the rollout of one completion; its text and thinking are its only step."""

@@ -51,9 +51,7 @@ class ModelJudge:
         """
         self._ask(Task("", "a task"), [Candidate(Rollout(answer="an answer"), Summary())] * 2, labels_for(2))
         self.prompts.part("judge", "again", labels=labels_for(2))
-        check = getattr(self.model, "ready", None)
-        if check is not None:
-            await check()
+        await self.model.ready()
 
     async def compare(self, task: Task, shown: Sequence[Candidate], *, n: int = 1) -> list[Verdict]:
         """Return `n` independent verdicts on the candidates in the order shown.

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+from tts.hostile import cut
 from tts.prompts import fenced
 from tts.prompts.fence import plain
-from tts.summarizers.evidence_text import cut
 from tts.types import Candidate
 
 

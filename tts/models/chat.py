@@ -157,6 +157,14 @@ class Chat(Protocol):
         """
         ...
 
+    async def ready(self) -> None:
+        """Check, at no cost, that it can be asked.
+
+        Raises:
+            Unusable: it cannot; what cannot be told passes.
+        """
+        ...
+
     def bound(self, prompt_tokens: int, *, n: int = 1) -> Budget:
         """Return the most that an ask with so many prompt tokens and `n` answers can cost."""
         ...

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import replace
 
 import anyio
@@ -14,7 +15,8 @@ from tts.models.chat import Again, Ask, Began, Chat, Delta, Reply
 async def several(model: Chat, ask: Ask, n: int) -> list[Reply | Infra]:
     """Return `n` answers to the ask; an error stands in the place of each that could not be had.
 
-    Where the API takes `n`, one request brings them all, and a server that gives fewer is asked for the rest.
+    Where the API takes `n`, one request brings them all; a server that gives fewer is asked for the rest, and
+    one that declines is asked one by one.
     Elsewhere the first answer warms the provider's prompt cache: the others leave together once it begins.
 
     Raises:
@@ -22,8 +24,9 @@ async def several(model: Chat, ask: Ask, n: int) -> list[Reply | Infra]:
         Declined, Unusable: nor could any other.
     """
     if model.shares == "n" and n > 1:
-        had: list[Reply | Infra] = list(await model.ask(replace(ask, n=n)))
-        return [*had, *await _each(model, [ask] * (n - len(had)))][:n]
+        with suppress(Declined):  # some models take no n
+            had: list[Reply | Infra] = list(await model.ask(replace(ask, n=n)))
+            return [*had, *await _each(model, [ask] * (n - len(had)))][:n]
     return await _warmed(model, ask, n)
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 
-from tts.summarizers.evidence_text import clean
+from tts.hostile import clean
 from tts.types import digest
 
 HASH_DIGITS = 20

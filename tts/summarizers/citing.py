@@ -13,7 +13,7 @@ from typing import TypeVar
 
 from pydantic import Field
 
-from tts.summarizers.evidence_text import line
+from tts.hostile import line
 from tts.summarizers.forms import Form
 from tts.summarizers.runs import captured_run, passing
 from tts.summarizers.shell import simple_commands, unwrapped

@@ -1,4 +1,4 @@
-"""Hostile text made safe to show, and what in it is an error, a claim or a place in a patch."""
+"""What in hostile text is an error, a claim or a place in a patch."""
 
 from __future__ import annotations
 
@@ -6,40 +6,8 @@ import re
 from collections.abc import Iterator, Sequence
 
 from tts.diffs import FileDiff, Hunk
+from tts.hostile import cut, line
 from tts.types import Change
-
-_ESCAPES = re.compile(r"\x1b(?:\[[0-9;?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)?|.?)")
-_CONTROLS = re.compile(
-    "[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]"
-)
-
-
-def clean(text: str) -> str:
-    """Return the text without terminal escapes, control characters (newline and tab stay) and surrogates."""
-    plain = text.replace("\r\n", "\n").replace("\r", "\n")
-    if "\x1b" in plain:
-        plain = _ESCAPES.sub("", plain)
-    return _CONTROLS.sub("\ufffd", plain)
-
-
-def cut(text: str, size: int) -> str:
-    """Return the clean text in at most `size` characters and a note between its two ends on what was cut."""
-    if len(text) > 4 * size + 4000:
-        text = text[: 2 * size + 1000] + text[-2 * size - 1000 :]
-    shown = clean(text).strip()
-    if len(shown) <= size:
-        return shown
-    note = f"\n[... {len(shown) - size} characters or more cut ...]\n"
-    keep = max(0, size - len(note))
-    head = keep // 2
-    return shown[:head] + note + shown[len(shown) - (keep - head) :]
-
-
-def line(text: str, size: int) -> str:
-    """Return the clean text as one line of at most `size` characters; `…` marks a cut."""
-    words = " ".join(clean(text[: 4 * size + 1000]).split())
-    return words if len(words) <= size and len(text) <= 4 * size + 1000 else words[: max(0, size - 1)] + "…"
-
 
 _EXCEPTION = re.compile(r"[A-Za-z_][\w.]{0,200}(?::.*)?")
 _TRACEBACK = "Traceback (most recent call last):"

@@ -9,16 +9,8 @@ from dataclasses import astuple, dataclass
 from typing import ClassVar
 
 from tts.diffs import FileDiff, parse_patch
-from tts.summarizers.evidence_text import (
-    changes,
-    cut,
-    error_of,
-    has_traceback,
-    is_claim,
-    line,
-    requirements,
-    sentences,
-)
+from tts.hostile import cut, line
+from tts.summarizers.evidence_text import changes, error_of, has_traceback, is_claim, requirements, sentences
 from tts.summarizers.runs import captured_run, passing, same_tests, selection
 from tts.summarizers.shell import is_edit, simple_commands, unwrapped
 from tts.types import FREE, Budget, Change, Command, Problem, Rollout, Step, Summary, Task, TestRun, digest

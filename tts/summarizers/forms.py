@@ -10,9 +10,9 @@ from typing import Any, Generic, TypeVar, cast
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from tts.errors import Declined
+from tts.hostile import clean, cut, line
 from tts.models.chat import Ask, Chat, Reply
 from tts.models.tokens import size_of
-from tts.summarizers.evidence_text import clean, cut, line
 from tts.types import Usage
 
 

@@ -94,9 +94,7 @@ class ModelSummarizer:
 
     async def ready(self) -> None:
         """Check that the model can be had, where it can tell."""
-        check = getattr(self.model, "ready", None)
-        if check is not None:
-            await check()
+        await self.model.ready()
 
     async def summarize(self, task: Task, rollout: Rollout, steps: Sequence[Step]) -> Summary:
         """Return the summary of the rollout whose trajectory is `steps`."""

@@ -8,8 +8,8 @@ from typing import Any, Literal
 
 from pydantic import Field
 
+from tts.hostile import line
 from tts.summarizers.citing import Cited, Statement
-from tts.summarizers.evidence_text import line
 from tts.summarizers.forms import Form, few
 from tts.types import Command, Summary
 
