@@ -11,6 +11,7 @@ from typing import Any
 from tts.budget import ZERO, most, plus
 from tts.experiment import choose
 from tts.ledger import Ledger
+from tts.models.tokens import BYTES_PER_TOKEN
 from tts.protocols import Work
 from tts.registry import Strategy
 from tts.scope import Cast, StrategyRun
@@ -47,7 +48,8 @@ class Costliest:
     async def perform(self, effects: Sequence[Effect[Any]], work: Work) -> Sequence[Any]:
         """Return distinct rollouts, long summaries, and abstentions, which leave every vote tied.
 
-        The rollouts are equally long, so that no race cuts one, and have steps that a summarizer may read.
+        The rollouts are equally long, so that no race cuts one. Their trajectories are as long as their
+        bound on tokens lets them be; without one a summarizer reckons with the most.
         """
         self.asked += effects
         return [_result(effect) for effect in effects]
@@ -55,9 +57,14 @@ class Costliest:
 
 def _result(effect: Effect[Any]) -> Any:
     if effect.kind == "rollout":
-        return Rollout(
-            effect.key, effect.task.id, effect.occurrence, answer=effect.key, length=1.0, n_steps=1
-        )
+        named = {
+            "key": effect.key,
+            "task_id": effect.task.id,
+            "index": effect.occurrence,
+            "answer": effect.key,
+        }
+        size = BYTES_PER_TOKEN * (effect.bound.tokens or 0)
+        return Rollout(**named, length=1.0, n_steps=1, trace_bytes=size)
     if effect.kind == "summary":
         return Summary(effect.key, effect.inputs[0], claims=(TOLD,))
     if effect.kind == "distil":

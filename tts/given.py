@@ -42,7 +42,8 @@ async def store_given(
 async def _placed(
     effect: Effect[Rollout], rollout: Rollout, run: StrategyRun, steps: tuple[Step, ...]
 ) -> Rollout:
-    rollout = replace(rollout, key=effect.key, task_id=run.task.id, n_steps=len(steps))
+    size = sum(step.n_bytes for step in steps)
+    rollout = replace(rollout, key=effect.key, task_id=run.task.id, n_steps=len(steps), trace_bytes=size)
     if run.ledger.store.find(effect.key) is None:
         ending = Ending(
             0,

@@ -142,6 +142,12 @@ class Step:
     seconds: float = 0.0
     at: float = 0.0
 
+    @property
+    def n_bytes(self) -> int:
+        """The size of its texts in UTF-8."""
+        texts = (self.thought, self.action, self.observation)
+        return sum(len(text) if text.isascii() else len(text.encode("utf-8", "replace")) for text in texts)
+
 
 @dataclass(frozen=True, slots=True)
 class Rollout:
@@ -152,7 +158,7 @@ class Rollout:
     or steps), None when unknown; `thought` says whether its thinking came to an end. `signals` are numbers
     from the attempt itself, such as the mean log-probability or the share of visible tests that pass;
     never from the truth. `priors` are the keys of the rollouts whose summaries it was given. `iteration`
-    is 0 without priors.
+    is 0 without priors. `trace_bytes` is the size of its steps' texts in UTF-8; 0 with steps: not known.
     """
 
     key: str = ""
@@ -169,6 +175,7 @@ class Rollout:
     iteration: int = 0
     signals: Mapping[str, float] = field(default_factory=dict[str, float])
     n_steps: int = 0
+    trace_bytes: int = 0
     error: str = ""
 
     @property

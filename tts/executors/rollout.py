@@ -39,6 +39,7 @@ class OneAttempt:
         self.limits = limits_of(effect)
         self.usage = Usage()
         self.n_steps = 0
+        self.trace_bytes = 0
         self.length: float | None = None
         self.thought = False
         self._work = work
@@ -49,6 +50,7 @@ class OneAttempt:
         _check_usage(step.usage)
         self._work.record(step)
         self.n_steps += 1
+        self.trace_bytes += step.n_bytes
         self._count(step.usage)
 
     def spend(self, usage: Usage) -> None:
@@ -101,6 +103,7 @@ class RolloutRunner:
             priors=earlier,
             iteration=1 + max((work.load(key, Rollout).iteration for key in earlier), default=-1),
             n_steps=attempt.n_steps,
+            trace_bytes=attempt.trace_bytes,
         )
 
     async def _attempt(self, task: Task, attempt: OneAttempt) -> Rollout:

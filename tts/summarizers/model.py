@@ -81,16 +81,17 @@ class ModelSummarizer:
     def bound_for(self, task: Task, inputs: Sequence[Rollout] | Sequence[Candidate]) -> Budget:
         """Return the most that summarizing a rollout, or distilling candidates, can cost.
 
-        How long a trajectory is cannot be told from its rollout, so one with steps may take all parts.
+        A trajectory whose size is not known may take all parts.
         """
         rollouts = [one for one in inputs if isinstance(one, Rollout)]
-        if any(rollout.n_steps for rollout in rollouts):
+        if any(rollout.n_steps and not rollout.trace_bytes for rollout in rollouts):
             return self.bound
-        prompt = self._fixed(Workspace, "distil") + min(self._size // TASK_SHARE, 3 * size_of(task.prompt))
-        texts = [text for one in inputs for text in _texts(one)]
-        prompt += sum(3 * size_of(text) + DRAFT_FRAME for text in texts)
-        n_parts = 1 if not rollouts or prompt <= self._size // 2 else self.max_parts
-        return self._most(min(prompt + self._fixed(Record, "summarize"), self._size), n_parts)
+        read = min(self._size // TASK_SHARE, 3 * size_of(task.prompt))
+        read += sum(3 * size_of(text) + DRAFT_FRAME for one in inputs for text in _texts(one))
+        read += sum(3 * rollout.trace_bytes + DRAFT_FRAME * rollout.n_steps for rollout in rollouts)
+        n_parts = min(self.max_parts, 1 + read // (self._size // 2)) if rollouts else 1
+        fixed = self._fixed(Workspace, "distil") + self._fixed(Record, "summarize")
+        return self._most(min(read + fixed, self._size), n_parts)
 
     async def ready(self) -> None:
         """Check that the model can be had, where it can tell."""
