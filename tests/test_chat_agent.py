@@ -84,7 +84,7 @@ def test_a_prompt_that_is_too_long_is_the_rollouts_failure_and_harms_nobody():
 
 
 LENGTHS = [2000, 90, 3500, 60, 120, 5000, 1500, 4000]
-"""Thinking tokens, by the order in which the requests come. Losers are so long that no stall lets them end."""
+"""Thinking tokens, in the order of the requests. Losers are so long that no stall lets them end."""
 
 
 def thinks(asked, *, seconds=0.002):

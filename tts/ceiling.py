@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -57,14 +57,8 @@ class Costliest:
 
 def _result(effect: Effect[Any]) -> Any:
     if effect.kind == "rollout":
-        named = {
-            "key": effect.key,
-            "task_id": effect.task.id,
-            "index": effect.occurrence,
-            "answer": effect.key,
-        }
-        size = BYTES_PER_TOKEN * (effect.bound.tokens or 0)
-        return Rollout(**named, length=1.0, n_steps=1, trace_bytes=size)
+        made = Rollout(effect.key, effect.task.id, effect.occurrence, answer=effect.key, length=1.0)
+        return replace(made, n_steps=1, trace_bytes=BYTES_PER_TOKEN * (effect.bound.tokens or 0))
     if effect.kind == "summary":
         return Summary(effect.key, effect.inputs[0], claims=(TOLD,))
     if effect.kind == "distil":
