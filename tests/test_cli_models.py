@@ -344,7 +344,8 @@ def test_a_url_of_a_role_goes_before_the_plain_one() -> None:
         ("judge", "http://b"),
         ("summarizer", "http://a"),
     ]
-    assert urls_of(["http://x/?judge=1"], names) == {"": "http://x/?judge=1"}
+    with pytest.raises(UsageError, match="no password or query"):
+        urls_of(["http://x/?key=secret"], names)
 
 
 def test_a_model_in_two_roles_is_one_where_its_settings_agree() -> None:

@@ -13,7 +13,7 @@ from tts.errors import Infra, UsageError
 from tts.executors.verdict import VerdictRunner
 from tts.judges.model import ModelJudge
 from tts.judges.ruling import labels_for, ruling_of
-from tts.judges.showing import shares
+from tts.judges.showing import rooms
 from tts.models.call import Patience
 from tts.models.chat import Reply
 from tts.models.names import model
@@ -184,7 +184,7 @@ def test_what_is_cut_is_cut_with_a_note():
 
 @given(st.integers(0, 10_000), st.integers(0, 10_000), st.integers(2, 10_000))
 def test_two_texts_share_a_room(a, b, size):
-    room = shares(a, b, size)
+    room = rooms(a, b, size)
     assert min(a, room[0]) + min(b, room[1]) <= size + 1
     assert a + b > size or (room[0] >= a and room[1] >= b)
 
@@ -327,56 +327,82 @@ class TestModelJudge(JudgeContract):
 
 
 def test_a_judge_that_fails_in_the_runner_is_paid_for():
-    class Heard:
-        def __init__(self):
-            self.paid = []
-            self.nouns = {c.summary.key: c.summary for c in PAIR} | {c.rollout.key: c.rollout for c in PAIR}
-
-        def load(self, key, returns):
-            return self.nouns[key]
-
-        def spend(self, usage):
-            self.paid.append(usage)
-
-    effects = [
-        Effect("verdict", TASK, Verdict, "j", tuple(c.summary.key for c in PAIR), occurrence=i)
-        for i in (0, 1)
-    ]
-    with ModelServer(lambda asked: Fault("context")) as server:
-        found = anyio.run(VerdictRunner(judge_at(server)).perform, effects, Heard())
-    assert [vote.status for vote in found] == ["failed", "failed"]
-    assert "400" in found[0].reason
-    assert sum((vote.usage for vote in found), Usage()).calls == 0
+    keys = tuple(c.summary.key for c in PAIR)
+    effects = [Effect("verdict", TASK, Verdict, "j", keys, occurrence=i) for i in range(n)]
+    heard = Heard()
+    with ModelServer(script) as server:
+        url = server.anthropic_url if name.startswith("anthropic") else server.openai_url
+        chat = model(name, base_url=url, patience=patience or SHORT, price="1,1")
+        found = anyio.run(VerdictRunner(ModelJudge(model=chat)).perform, effects, heard)
+        server.wait_until(lambda s: s.connections_open == 0)
+    return found, sum(heard.paid, Usage())
 
 
-def test_the_users_prompts_replace_ours_and_change_the_fingerprint(tmp_path):
-    ours = ModelJudge(model=model("openai/m"))
-    (tmp_path / "judge.jinja").write_text((HERE / "judge.jinja").read_text() + "\n{# mine #}\n")
-    mine = ModelJudge(model=model("openai/m"), prompts=Prompts(tmp_path))
-    assert mine.fingerprint != ours.fingerprint
-    (tmp_path / "summarize-me.jinja").write_text("x")
-    with pytest.raises(UsageError, match="is no prompt"):
-        Prompts(tmp_path)
-    with pytest.raises(UsageError, match="no prompts in"):
-        Prompts(tmp_path / "nowhere")
+class Heard:
+    """The work of a verdict on PAIR."""
+
+    def __init__(self):
+        self.paid = []
+        self.nouns = {c.summary.key: c.summary for c in PAIR} | {c.rollout.key: c.rollout for c in PAIR}
+
+    def load(self, key, returns):
+        return self.nouns[key]
+
+    def spend(self, usage):
+        self.paid.append(usage)
 
 
-def test_a_broken_template_is_one_clear_line(tmp_path):
-    (tmp_path / "judge.jinja").write_text(
-        "{% block system %}{{ nothing }}{% endblock %}{% block task %}{% end"
+@pytest.mark.parametrize(
+    ("kind", "status"), [("401", "infra"), ("503", "infra"), ("cut", "infra"), ("context", "failed")]
+)
+@pytest.mark.parametrize("name", ["anthropic/m", "openai/m"])
+def test_votes_that_were_had_survive_those_that_were_not(kind, status, name):
+    def script(asked):
+        if asked.n > 1:
+            return Fault("400")
+        return Says(verdict("A")) if asked.index <= 1 else Fault(kind)
+
+    first = (
+        (lambda asked: script(asked))
+        if name == "openai/m"
+        else (lambda asked: Says(verdict("A")) if asked.index == 0 else Fault(kind))
     )
-    with pytest.raises(UsageError, match=r"judge\.jinja cannot be read"):
-        Prompts(tmp_path)
-    (tmp_path / "judge.jinja").write_text("{% block system %}{{ nothing }}{% endblock %}")
-    with pytest.raises(UsageError, match="nothing"):
-        Prompts(tmp_path).part("judge", "system")
+    found, paid = spent_and_told(first, name=name)
+    assert [vote.status for vote in found] == ["finished", status, status, status]
+    assert found[0].preferred == "key-a"
+    told = sum((vote.usage for vote in found), Usage())
+    assert told.tokens == paid.tokens, "what was spent on failed votes is told too"
+    assert told.known_usd == pytest.approx(paid.known_usd)
 
 
-def test_a_template_that_cannot_be_filled_stops_the_run_before_anything_is_paid(tmp_path):
-    text = (HERE / "judge.jinja").read_text().replace("{{ task }}", "{{ tsak }}")
-    (tmp_path / "judge.jinja").write_text(text)
-    with ModelServer() as server:
-        judge = judge_at(server, prompts=Prompts(tmp_path))
-        with pytest.raises(UsageError, match="tsak"):
-            tts.solve_sync("?", agent=lambda task: "a", strategy="sample(2) | rtv()", judge=judge)
-        assert server.requests == []
+@pytest.mark.parametrize(("kind", "status"), [("401", "infra"), ("503", "infra"), ("context", "failed")])
+def test_a_failure_while_asking_again_is_what_it_is(kind, status):
+    script = lambda asked: Says("unreadable") if asked.index == 0 else Fault(kind)  # noqa: E731
+    (found,), paid = spent_and_told(script, n=1)
+    assert found.status == status
+    assert found.usage.tokens == paid.tokens > 0
+
+
+def test_a_reply_of_newlines_is_read_in_no_time():
+    assert ruling_of(Reply("```" + "\n" * 200_000 + "x"), ["A", "B"]) is None
+
+
+def test_a_bound_holds_two_calls_with_a_spare_each():
+    chat = model("openai/m", max_output_tokens=100)
+    judge = ModelJudge(model=chat)
+    bound, once = judge.bound_for(TASK, PAIR), chat.bound(0)
+    assert bound.tokens > 2 * once.tokens
+
+
+def test_wide_characters_count_with_all_their_bytes():
+    wide = (candidate("a", "字" * 60_000, patch="字" * 60_000), candidate("b", "short"))
+    _, (request,) = votes(says(verdict("A")), shown=wide, max_candidate_tokens=2000)
+    assert request.prompt_tokens < 2 * 2000 + 1500
+
+
+def test_prompts_are_read_once(tmp_path):
+    (tmp_path / "judge.jinja").write_text((HERE / "judge.jinja").read_text())
+    prompts = Prompts(tmp_path)
+    before = prompts.digest("judge"), prompts.part("judge", "system")
+    (tmp_path / "judge.jinja").write_text("{% block system %}other{% endblock %}")
+    assert (prompts.digest("judge"), prompts.part("judge", "system")) == before

@@ -3,10 +3,13 @@
 import anyio
 import pytest
 
+import tts
 from tts.errors import Declined, Infra, Unusable, UsageError
+from tts.judges.model import ModelJudge
 from tts.models.call import Patience
 from tts.models.chat import Again, Ask, Began, Delta
 from tts.models.connections import connected
+from tts.models.hearing import sensible
 from tts.models.meter import metered
 from tts.models.names import model
 from tts.models.prices import Price, price_of, priced
@@ -341,3 +344,77 @@ def test_a_model_that_takes_no_n_is_asked_one_by_one():
         replies, _, _ = asked(at(server, "openai/m"), n=3)
         assert [r.asked.n for r in server.requests] == [3, 1, 1, 1]
     assert [reply.text for reply in replies] == ["yes"] * 3
+
+
+def test_what_a_model_says_is_left_as_it_is_but_for_keys_in_use(monkeypatch):
+    monkeypatch.setenv("OPENAI_API_KEY", "a-key-in-use-77")
+    says = Says('<div class="sk-toggleable__content"> a-key-in-use-77')
+    with ModelServer(script(says)) as server:
+        (reply,), _, _ = asked(at(server, "openai/m"))
+    assert reply.text == '<div class="sk-toggleable__content"> [key]'
+
+
+@pytest.mark.parametrize("variable", ["TOGETHER_KEY", "MY_LLM_PASSWORD"])
+def test_a_key_of_any_variable_is_scrubbed_before_anything_is_cut(variable, monkeypatch):
+    secret = "0123456789abcdef0123456789abcdef"
+    monkeypatch.setenv(variable, secret)
+    fault = Fault("400", message="x" * 270 + " " + secret)
+    with ModelServer(script(fault)) as server, pytest.raises(Declined) as caught:
+        asked(at(server, "openai/m", key_name=variable))
+    assert secret[:8] not in str(caught.value)
+
+
+def test_odd_figures_of_a_provider_make_no_negative_cost():
+    odd = sensible(Usage(calls=1, input_tokens=10, cached_input_tokens=30, cache_write_tokens=9))
+    assert (odd.cached_input_tokens, odd.cache_write_tokens) == (10, 0)
+    assert priced(odd, "openai/m", price_of("1,1,0.1")).known_usd >= 0
+
+
+def test_an_agent_in_a_thread_has_connections_of_its_own():
+    with ModelServer(script(Says("42"))) as server:
+
+        def agent(task, attempt):
+            inner = tts.solve_sync("?", agent=tts.chat(at(server, "openai/m")), strategy="single")
+            return inner.winner.answer
+
+        made = tts.agent(version="1")(agent)
+        judge = ModelJudge(model=at(server, "openai/m"))
+        result = tts.solve_sync("?", agent=made, strategy="sample(6) | rtv()", judge=judge, workers=6)
+    assert {rollout.answer for rollout in result.rollouts.values()} == {"42"}
+
+
+def test_a_run_inside_an_agent_is_paid_by_the_run_around_it():
+    with ModelServer(script(Says("42"))) as server:
+
+        async def agent(task, attempt):
+            inner = await tts.solve(
+                "?", agent=tts.chat(at(server, "openai/m", price="1,1")), strategy="vote@2"
+            )
+            return inner.winner.answer
+
+        result = tts.solve_sync("?", agent=tts.agent(version="1")(agent), strategy="single")
+        assert result.usage.calls == 2 == server.billed.requests
+        assert result.usage.known_usd == pytest.approx(server.billed.prompt_tokens / 1e6 + 2e-6)
+
+
+def test_a_model_can_be_hashed_and_two_servers_of_a_machine_have_a_throttle_each():
+    one, other = model("openai/m", base_url="http://h:1/v1"), model("openai/m", base_url="http://h:2/v1")
+    assert len({one, other, model("openai/m", base_url="http://h:1/v1")}) == 2
+
+    async def main():
+        async with connected() as connections:
+            return one.line(connections).throttle is other.line(connections).throttle
+
+    assert anyio.run(main) is False
+
+
+def test_the_token_of_a_provider_goes_where_it_belongs(monkeypatch):
+    monkeypatch.delenv("ANTHROPIC_API_KEY", raising=False)
+    monkeypatch.setenv("ANTHROPIC_AUTH_TOKEN", "a-bearer-token-1")
+
+    async def main():
+        async with connected() as connections:
+            client = model("anthropic/m").line(connections).wire.client
+            return client.api_key, client.auth_token
+
+    assert anyio.run(main) == (None, "a-bearer-token-1")

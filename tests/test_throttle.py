@@ -125,6 +125,17 @@ def test_everybody_waits_as_long_as_the_server_asks():
     assert run(main) == 7.5
 
 
+def test_one_long_wait_is_not_everybodys():
+    async def main():
+        throttle, log = Throttle(Limits()), []
+        async with throttle.place(1) as place:
+            throttle.crowded(place, 3600.0)
+        await leave(throttle, 1, log)
+        return log[0][0]
+
+    assert run(main) == 60.0
+
+
 def test_whoever_is_cancelled_while_waiting_lets_the_next_one_pass():
     async def main():
         throttle, log = Throttle(Limits(start=1, concurrency=1)), []

@@ -10,6 +10,7 @@ from typing import Any
 
 from tts.budget import ZERO, most, plus
 from tts.experiment import choose
+from tts.hostile import size_of
 from tts.ledger import Ledger
 from tts.models.tokens import BYTES_PER_TOKEN
 from tts.protocols import Work
@@ -72,7 +73,7 @@ async def ceiling(tasks: Sequence[Task], strategies: Sequence[Strategy], cast: C
     The task with the longest prompt is played through and multiplied: what a strategy asks for at most does
     not depend on the task, and what that costs is reckoned from texts.
     """
-    longest = max(tasks, key=lambda task: len(task.prompt))
+    longest = max(tasks, key=lambda task: size_of(task.prompt))
     executor = Costliest()
     with tempfile.TemporaryDirectory() as folder:
         store = Store.open(Path(folder))

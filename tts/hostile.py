@@ -1,4 +1,4 @@
-"""Hostile text made safe to show: no control characters, no silent cut."""
+"""Hostile text made safe to show and to read: no control characters, no silent cut."""
 
 from __future__ import annotations
 
@@ -35,3 +35,26 @@ def line(text: str, size: int) -> str:
     """Return the clean text as one line of at most `size` characters; `…` marks a cut."""
     words = " ".join(clean(text[: 4 * size + 1000]).split())
     return words if len(words) <= size and len(text) <= 4 * size + 1000 else words[: max(0, size - 1)] + "…"
+
+
+def size_of(text: str) -> int:
+    """Return the length of a text in bytes of UTF-8; lone surrogates count as one each."""
+    return len(text) if text.isascii() else len(text.encode("utf-8", "replace"))
+
+
+def fitting(text: str, size: int) -> tuple[str, float]:
+    """Return the clean text in at most `size` bytes, a note where it is cut, and the share that is left."""
+    whole = size_of(text)
+    if whole <= size:
+        return clean(text), 1.0
+    chars = max(0, size * len(text) // whole)
+    while size_of(shown := cut(text, chars)) > size and chars:
+        chars = chars * 9 // 10
+    return shown, min(1.0, chars / max(1, len(text)))
+
+
+def unfenced(text: str) -> str:
+    """Return a text without the one code fence around it, if there is one around all of it."""
+    lines = text.strip().split("\n")
+    fence = len(lines) > 2 and lines[0].strip().lower() in ("```", "```json") and lines[-1].strip() == "```"
+    return "\n".join(lines[1:-1]) if fence else text.strip()

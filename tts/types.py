@@ -8,6 +8,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any, ClassVar, Generic, Literal, TypeVar
 
+from tts.hostile import size_of
+
 T = TypeVar("T")
 
 Status = Literal["finished", "failed", "limit", "cancelled", "infra"]
@@ -66,6 +68,11 @@ class Usage:
     def __add__(self, other: Usage) -> Usage:
         sums = {f.name: getattr(self, f.name) + getattr(other, f.name) for f in fields(self)[:-1]}
         return Usage(**sums, estimated=self.estimated or other.estimated)
+
+    def less(self, part: Usage) -> Usage:
+        """Return what is left without a part; nothing falls below zero."""
+        rest = {f.name: max(0, getattr(self, f.name) - getattr(part, f.name)) for f in fields(self)[:-1]}
+        return Usage(**rest, estimated=self.estimated and any(rest.values()))
 
     def scaled(self, share: float) -> Usage:
         """Return `share` (0 to 1) of this usage, marked as an estimate unless the share is whole."""
@@ -145,8 +152,7 @@ class Step:
     @property
     def n_bytes(self) -> int:
         """The size of its texts in UTF-8."""
-        texts = (self.thought, self.action, self.observation)
-        return sum(len(text) if text.isascii() else len(text.encode("utf-8", "replace")) for text in texts)
+        return sum(map(size_of, (self.thought, self.action, self.observation)))
 
 
 @dataclass(frozen=True, slots=True)

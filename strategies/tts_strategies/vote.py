@@ -11,6 +11,8 @@ from dataclasses import dataclass, replace
 from math import inf
 from typing import ClassVar, Literal
 
+import anyio.to_thread
+
 from tts.equivalence import Equivalence, classes, equivalence
 from tts.errors import UsageError
 from tts.protocols import Scope
@@ -44,7 +46,7 @@ class Vote:
 
     async def __call__(self, pool: Pool, scope: Scope) -> Pool:
         """Return the same rollouts, ranked: larger classes first, inside a class as the tie rule says."""
-        groups = self._groups(pool.rollouts)
+        groups = await anyio.to_thread.run_sync(self._groups, pool.rollouts)  # some equivalences take long
         tie = self._tie(groups, scope)
         ranked = sorted(groups, key=lambda group: (-len(group), tie[id(group)]))
         voters = [r for group in ranked for r in sorted(group, key=self._within)]

@@ -9,9 +9,9 @@ from typing import Literal
 
 from tts.agents.answers import AnswerForm, answer_form
 from tts.errors import Declined, LimitReached
-from tts.hostile import cut
+from tts.hostile import fitting, size_of
 from tts.models.chat import Again, Ask, Began, Chat, Delta, Reply
-from tts.models.tokens import BYTES_PER_TOKEN, estimated_tokens, most_tokens, size_of
+from tts.models.tokens import BYTES_PER_TOKEN, estimated_tokens, most_tokens
 from tts.prompts import Prompts, fenced
 from tts.prompts.fence import plain
 from tts.protocols import Attempt
@@ -98,8 +98,7 @@ class ChatAgent:
         return Ask(self.prompts.part("answer", "system", **values), (question,), seed=seed)
 
     def _prior(self, prior: Summary) -> str:
-        text, size = prior.render(), self.max_prior_tokens * BYTES_PER_TOKEN
-        return fenced(text if len(text) <= size else cut(text, size))
+        return fenced(fitting(plain(prior.render()), self.max_prior_tokens * BYTES_PER_TOKEN)[0])
 
 
 @dataclass(slots=True, eq=False)

@@ -154,8 +154,8 @@ def urls_of(given: Sequence[str], names: Names) -> dict[str, str]:
     for text in given:
         named = re.fullmatch(rf"({'|'.join(ROLES)})=(.*)", text, re.DOTALL)
         role, url = (named[1], named[2]) if named else ("", text)
-        if "@" in url:
-            raise UsageError("--base-url: an address holds no password here; keys are in the environment")
+        if set("@?#") & set(url):
+            raise UsageError("--base-url: an address holds no password or query; keys are in the environment")
         if role in found:
             raise UsageError(f"--base-url is given twice{f' for the {role}' if role else ''}: give it once")
         if not any(names.get(role, ()) if role else map(len, names.values())):

@@ -54,8 +54,9 @@ class DistilRunner:
                 raise
             except Exception as error:  # noqa: BLE001 - a distiller's failure must not harm the drafts
                 reason = f"{type(error).__name__}: {error}"
-                made = replace(merged(drafts), status="failed", error=reason, usage=meter.usage)
-        return replace(made, key=effect.key, rollout="", sources=tuple(d.rollout.key for d in drafts))
+                made = replace(merged(drafts), status="failed", error=reason)
+        sources, usage = tuple(d.rollout.key for d in drafts), made.usage + meter.beyond(made.usage)
+        return replace(made, key=effect.key, rollout="", sources=sources, usage=usage)
 
     async def _made(self, effect: Effect[Summary], drafts: Sequence[Candidate]) -> Summary:
         if isinstance(self._summarizer, Distiller):

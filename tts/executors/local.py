@@ -38,7 +38,8 @@ class LocalExecutor:
             raise UsageError(
                 f"nothing here can do the effect {kind!r}; there is {', '.join(sorted(self._runners))}"
             )
-        await self._readiness.check()
+        if kind != "grade":
+            await self._readiness.check()
         return cast(Sequence[T], await self._runners[kind].perform(effects, work))
 
 

@@ -31,5 +31,6 @@ class SummaryRunner:
                 raise
             except Exception as error:  # noqa: BLE001 - a summarizer's failure must not harm the rollout
                 reason = f"{type(error).__name__}: {error}"
-                given = Summary(status="failed", covered=0.0, error=reason, usage=meter.usage)
-        return replace(given, key=effect.key, rollout=key, outcome=rollout.status)
+                given = Summary(status="failed", covered=0.0, error=reason)
+        usage = given.usage + meter.beyond(given.usage)
+        return replace(given, key=effect.key, rollout=key, outcome=rollout.status, usage=usage)

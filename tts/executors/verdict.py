@@ -7,9 +7,9 @@ from dataclasses import replace
 from math import isfinite
 
 from tts.errors import Infra
-from tts.models.meter import metered
+from tts.models.meter import Meter, metered
 from tts.protocols import Judge, Work
-from tts.types import Candidate, Effect, Rollout, Summary, Verdict
+from tts.types import Candidate, Effect, Rollout, Summary, Usage, Verdict
 
 
 class VerdictRunner:
@@ -25,7 +25,7 @@ class VerdictRunner:
         with metered(work.spend) as meter:
             try:
                 given = await self._judge.compare(effects[0].task, shown, n=len(effects))
-                verdicts = [_checked(verdict, keys) for verdict in given]
+                verdicts = _billed([_checked(verdict, keys) for verdict in given], meter)
             except (Infra, ConnectionError):
                 raise
             except Exception as error:  # noqa: BLE001 - a judge that fails abstains
@@ -33,6 +33,12 @@ class VerdictRunner:
                 verdicts = [replace(failed, usage=meter.usage), *[failed] * (len(effects) - 1)]
         missing = [Verdict(keys, status="failed", reason="the judge gave too few verdicts")] * len(effects)
         return [*verdicts, *missing][: len(effects)]
+
+
+def _billed(verdicts: list[Verdict], meter: Meter) -> list[Verdict]:
+    """Return the verdicts with all that was spent: what they do not tell of is the first one's."""
+    beyond = meter.beyond(sum((verdict.usage for verdict in verdicts), Usage()))
+    return [replace(v, usage=v.usage + beyond) if i == 0 else v for i, v in enumerate(verdicts)]
 
 
 def _candidate(summary_key: str, work: Work) -> Candidate:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+import anyio.to_thread
+
 from tts.equivalence import Equivalence, equivalence
 from tts.types import Grade, Rollout, Task, digest
 
@@ -35,5 +37,7 @@ class ExpectedAnswer:
         if task.id not in self.truths:
             return Grade(status="failed", detail=f"no expected answer for {task.id}")
         same = equivalence(self.same) if isinstance(self.same, str) else self.same
-        right = rollout.output is not None and same(rollout.output, self.truths[task.id])
+        output, truth = rollout.output, self.truths[task.id]
+        # Some equivalences take long.
+        right = output is not None and await anyio.to_thread.run_sync(same, output, truth)
         return Grade(resolved=right, score=float(right))

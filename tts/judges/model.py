@@ -4,19 +4,27 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import TypeVar
 
 import anyio
 
-from tts.errors import Infra, TtsError
+from tts.errors import Declined, Infra
+from tts.hostile import cut
 from tts.judges.ruling import Ruling, labels_for, ruling_of, schema_for
 from tts.judges.showing import shown_of
 from tts.models.chat import Ask, Chat, Reply
-from tts.models.sharing import several
+from tts.models.sharing import Answered, several
 from tts.models.tokens import BYTES_PER_TOKEN, most_tokens
 from tts.prompts import Prompts
 from tts.prompts.fence import plain
 from tts.types import Budget, Candidate, Rollout, Summary, Task, Usage, Verdict
+
+T = TypeVar("T", int, float)
+
+QUOTED_CHARS = 4_000
+"""So much at most of a reply that could not be read is shown to the model again."""
+AGAIN_TOKENS = 4 * QUOTED_CHARS // 3 + 500
+"""So many tokens at most does asking again add to a prompt."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,9 +47,11 @@ class ModelJudge:
 
     def bound_for(self, task: Task, inputs: Sequence[Candidate]) -> Budget:
         """Return the most that one vote on these candidates can cost, asked twice."""
-        labels = labels_for(len(inputs))
-        shown = sum(map(most_tokens, self._shown(inputs, labels)))
-        return self._most(most_tokens(task.prompt) + shown)
+        prompt = most_tokens(self._ask(task, inputs, labels_for(len(inputs))).text)
+        first, again = self.model.bound(prompt), self.model.bound(prompt + AGAIN_TOKENS)
+        return Budget(
+            _sum(first.usd, again.usd), _sum(first.tokens, again.tokens), _sum(first.seconds, again.seconds)
+        )
 
     async def ready(self) -> None:
         """Check that the prompts can be filled and, where it can tell, that the model can be had.
@@ -73,10 +83,10 @@ class ModelJudge:
         return votes
 
     async def _vote(
-        self, ask: Ask, reply: Reply | Infra, shown: Sequence[Candidate], labels: Sequence[str]
+        self, ask: Ask, reply: Answered, shown: Sequence[Candidate], labels: Sequence[str]
     ) -> Verdict:
-        if isinstance(reply, Infra):
-            return Verdict(status="infra", reason=str(reply))
+        if not isinstance(reply, Reply):
+            return _missing(reply)
         ruling = ruling_of(reply, labels)
         if ruling is not None:
             return _verdict(ruling, shown, labels, reply.usage)
@@ -85,13 +95,12 @@ class ModelJudge:
     async def _once_more(
         self, ask: Ask, reply: Reply, shown: Sequence[Candidate], labels: Sequence[str]
     ) -> Verdict:
-        said = reply.text.strip() or "(nothing)"
+        said = cut(reply.text, QUOTED_CHARS) or "(nothing)"
         again = ask.then(said, self.prompts.part("judge", "again", labels=labels))
         try:
             (second,) = await self.model.ask(again)
-        except TtsError as error:
-            why = f"unreadable, and could not be asked again: {error}"
-            return Verdict(status="failed", reason=why, usage=reply.usage)
+        except (Infra, Declined) as error:
+            return replace(_missing(error), usage=reply.usage)
         usage = reply.usage + second.usage
         ruling = ruling_of(second, labels)
         if ruling is None:
@@ -114,11 +123,14 @@ class ModelJudge:
             for label, candidate in zip(labels, candidates, strict=True)
         ]
 
-    def _most(self, candidates_tokens: int) -> Budget:
-        fixed: dict[str, Any] = {"labels": labels_for(2)}
-        own = sum(most_tokens(self.prompts.part("judge", name, **fixed)) for name in ("system", "question"))
-        one = self.model.bound(own + candidates_tokens)
-        return replace(one, seconds=None if one.seconds is None else 2 * one.seconds)
+
+def _missing(error: Infra | Declined) -> Verdict:
+    """A vote that could not be had: asked again on the next run, unless the prompt was declined."""
+    return Verdict(status="infra" if isinstance(error, Infra) else "failed", reason=str(error))
+
+
+def _sum(a: T | None, b: T | None) -> T | None:
+    return None if a is None or b is None else a + b
 
 
 def _verdict(ruling: Ruling, shown: Sequence[Candidate], labels: Sequence[str], usage: Usage) -> Verdict:

@@ -12,6 +12,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict
 
 from tts.errors import UsageError
+from tts.hostile import unfenced
 from tts.models.chat import Reply
 
 LONGEST_REASON = 4_000
@@ -59,9 +60,6 @@ def schema_for(labels: Sequence[str]) -> dict[str, Any]:
     }
 
 
-_FENCE = re.compile(r"```(?:json)?\s*\n(.*)\n\s*```", re.DOTALL | re.IGNORECASE)
-
-
 def ruling_of(reply: Reply, labels: Sequence[str]) -> Ruling | None:
     """Return what a reply rules, None where it is not one JSON object in full that names one label.
 
@@ -69,10 +67,8 @@ def ruling_of(reply: Reply, labels: Sequence[str]) -> Ruling | None:
     """
     if reply.stop != "end":
         return None
-    text = reply.text.strip()
-    whole = _FENCE.fullmatch(text)
     try:
-        value: object = json.loads(whole[1] if whole else text)
+        value: object = json.loads(unfenced(reply.text))
         answer = Answer.model_validate_json(json.dumps(value, ensure_ascii=False).encode("utf-8", "replace"))
     except (ValueError, RecursionError):
         return None

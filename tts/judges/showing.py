@@ -4,31 +4,27 @@ from __future__ import annotations
 
 from typing import Any
 
-from tts.hostile import cut
+from tts.hostile import fitting, size_of
 from tts.prompts import fenced
 from tts.prompts.fence import plain
 from tts.types import Candidate
 
 
 def shown_of(candidate: Candidate, size: int) -> dict[str, Any]:
-    """Return the values of the judge's template for one candidate, in `size` characters or little more."""
-    summary, output = candidate.summary.render(), candidate.rollout.output or ""
-    room = shares(len(summary), len(output), size)
+    """Return the values of the judge's template for one candidate, in `size` bytes or little more."""
+    summary, output = plain(candidate.summary.render()), plain(candidate.rollout.output or "")
+    room = rooms(size_of(summary), size_of(output), size)
     return {
-        "summary": fenced(_fitting(summary, room[0])),
-        "output": fenced(_fitting(output, room[1])) if output else "",
+        "summary": fenced(fitting(summary, room[0])[0]),
+        "output": fenced(fitting(output, room[1])[0]) if output else "",
         "kind": _kind(candidate, output),
     }
 
 
-def shares(a: int, b: int, size: int) -> tuple[int, int]:
+def rooms(a: int, b: int, size: int) -> tuple[int, int]:
     """Return how much of a room two texts of lengths `a` and `b` get: half each, or what the other leaves."""
     half = size // 2
     return max(half, size - b), max(half, size - a)
-
-
-def _fitting(text: str, size: int) -> str:
-    return plain(text) if len(text) <= size else cut(text, size)
 
 
 def _kind(candidate: Candidate, output: str) -> str:

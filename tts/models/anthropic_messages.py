@@ -29,7 +29,7 @@ class AnthropicMessages:
 
     def __init__(self, client: AsyncAnthropic, provider: str, model: str) -> None:
         self.client, self.provider, self.model = client, provider, model
-        self.host = client.base_url.host
+        self.host, self.place = client.base_url.host, client.base_url.netloc.decode()
 
     @asynccontextmanager
     async def stream(self, ask: Ask, settings: Settings) -> AsyncGenerator[AsyncIterator[Event]]:

@@ -13,13 +13,16 @@ from tts.errors import Infra, LimitReached
 from tts.models.chat import Again as Void
 from tts.models.chat import Ask, Began, Delta, Heard, Reply, Settings
 from tts.models.connections import Line
-from tts.models.faults import Again, meaning
+from tts.models.faults import Again, meaning, unreadable
 from tts.models.hearing import Hearing
 from tts.models.meter import spent
 from tts.models.prices import Price, dollars, priced
 from tts.models.throttle import Place
 from tts.models.tokens import estimated_tokens
 from tts.types import Usage
+
+ODD = (AttributeError, KeyError, IndexError, TypeError, ValueError)
+"""What an SDK, or the reading of its events, raises on an answer of a form that it does not know."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +82,7 @@ class Call:
                         if isinstance(event, (Began, Delta)):
                             self.heard(event)
                 heard.check()
-            usage = priced(heard.usage, self.name, self.price)
+                usage = priced(heard.usage, self.name, self.price)
             self.line.throttle.went_well(place, usage.tokens)
         spent(usage)
         return heard.replies(self.lost, usage, dollars(usage, self.name, self.price))
@@ -90,7 +93,8 @@ class Call:
         try:
             yield
         except Exception as error:  # noqa: BLE001 - `meaning` says what it is
-            found = meaning(error, self.name)
+            odd = heard.began and isinstance(error, ODD)
+            found = unreadable(error, self.name) if odd else meaning(error, self.name)
             if isinstance(found, Again):
                 self.last = str(found)
                 if found.crowded:

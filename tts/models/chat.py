@@ -89,6 +89,10 @@ Event: TypeAlias = Began | Delta | Ended | Billed
 Heard: TypeAlias = Callable[[Began | Delta | Again], None]
 
 
+def unheard(event: Began | Delta | Again) -> None:
+    """Nobody listens."""
+
+
 @dataclass(frozen=True, slots=True)
 class Reply:
     """One whole answer. The usages of an ask's replies add up to all that it cost, failed tries included."""
@@ -123,6 +127,10 @@ class Wire(Protocol):
     def model(self) -> str: ...
     @property
     def host(self) -> str: ...
+    @property
+    def place(self) -> str:
+        """Host and port, so that two servers of one machine are told apart."""
+        ...
 
     def stream(self, ask: Ask, settings: Settings) -> AbstractAsyncContextManager[AsyncIterator[Event]]:
         """Return the answer as it comes. Leaving the context closes the connection at once."""

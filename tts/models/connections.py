@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import anyio
+from anyio.lowlevel import current_token
 
 from tts.models.chat import Wire
 from tts.models.throttle import Limits, Throttle
@@ -27,8 +28,9 @@ class Line:
 
 @dataclass(slots=True, eq=False)
 class Connections:
-    """What is open."""
+    """What is open; `loop` is the event loop that it belongs to."""
 
+    loop: object
     clients: dict[tuple[Any, ...], Any] = field(default_factory=dict[tuple[Any, ...], Any])
     throttles: dict[tuple[str, str, str], Throttle] = field(
         default_factory=dict[tuple[str, str, str], Throttle]
@@ -42,7 +44,7 @@ class Connections:
 
     def line(self, wire: Wire, limits: Limits) -> Line:
         """Return the way to a model; the first to ask sets its limits."""
-        key = (wire.provider, wire.host, wire.model)
+        key = (wire.provider, wire.place, wire.model)
         return Line(wire, self.throttles.setdefault(key, Throttle(limits)))
 
     async def close(self) -> None:
@@ -59,10 +61,10 @@ _open: ContextVar[Connections | None] = ContextVar("connections", default=None)
 async def connected() -> AsyncGenerator[Connections]:
     """Open connections for everything that is asked inside; inside another `connected()` its own."""
     there = _open.get()
-    if there is not None:
+    if there is not None and there.loop == current_token():  # a thread has a loop of its own
         yield there
         return
-    connections = Connections()
+    connections = Connections(current_token())
     token = _open.set(connections)
     try:
         yield connections

@@ -28,9 +28,21 @@ class Again(Exception):
         self.crowded = crowded
 
 
+class Failed(Exception):
+    """An answer that the provider itself says has failed; `type` is its code."""
+
+    def __init__(self, code: str, message: str) -> None:
+        super().__init__(f"the answer failed: {code} {message}".strip())
+        self.type = code
+
+
+PASSING = (Failed, json.JSONDecodeError, UnicodeDecodeError, ConnectionError, TimeoutError)
+SDKS = ("openai", "anthropic", "httpx", "httpx2", "httpcore", "httpcore2", "pydantic")
 RETRIED = frozenset({408, 409, 429, 500, 502, 503, 504, 520, 522, 524, 529})
 UNUSABLE = frozenset({401, 402, 403, 404, 405, 501})
-OVERLOADED = frozenset({"overloaded_error", "rate_limit_error", "api_error", "server_error", "timeout_error"})
+CROWDED = frozenset({"overloaded_error", "rate_limit_error", "rate_limit_exceeded"})
+OVERLOADED = CROWDED | frozenset({"api_error", "server_error", "timeout_error"})
+MODERATED = ("moderat", "flagged", "content policy")
 OUT_OF_MONEY = ("insufficient_quota", "exceeded your current quota", "credit balance")
 
 
@@ -39,7 +51,7 @@ def meaning(error: Exception, name: str) -> Again | TtsError:
     if isinstance(error, (Again, TtsError)):
         return error
     status = getattr(error, "status_code", None)
-    told = scrubbed(f"{name}: {_words(error, status)}")
+    told = f"{name}: {_words(error, status)}"
     kind = str(_field(error, "type") or _field(error, "code") or "")
     if not isinstance(status, int) or status < 400:
         return _unnumbered(error, told, kind)
@@ -48,20 +60,27 @@ def meaning(error: Exception, name: str) -> Again | TtsError:
     if status not in UNUSABLE and (status in RETRIED or status >= 500 or kind in OVERLOADED):
         wait = retry_after(getattr(getattr(error, "response", None), "headers", {}))
         return Again(told, retry_after=wait, crowded=status in (429, 529) or kind == "overloaded_error")
-    return Unusable(told) if status in UNUSABLE else Declined(told)
+    moderated = status == 403 and any(word in told.lower() for word in MODERATED)
+    return Unusable(told) if status in UNUSABLE and not moderated else Declined(told)
 
 
 def _unnumbered(error: Exception, told: str, kind: str) -> Again | TtsError:
     """An error that came inside a stream, from the connection, or from what could not be read."""
     if kind and kind not in OVERLOADED and "invalid" in kind:
         return Declined(told)
+    if any(word in str(error).lower() for word in OUT_OF_MONEY):
+        return Unusable(told)
+    if "api_key" in str(error) or "credential" in str(error).lower():
+        return Unusable(told)
     module = type(error).__module__.partition(".")[0]
-    readable = isinstance(error, (json.JSONDecodeError, UnicodeDecodeError, ConnectionError, TimeoutError))
-    if readable or module in ("openai", "anthropic", "httpx", "httpx2", "httpcore", "httpcore2", "pydantic"):
-        if "api_key" in str(error) or "credentials" in str(error).lower():
-            return Unusable(told)
-        return Again(told, crowded=kind in ("overloaded_error", "rate_limit_error"))
+    if isinstance(error, PASSING) or module in SDKS:
+        return Again(told, crowded=kind in CROWDED)
     return Declined(told)
+
+
+def unreadable(error: Exception, name: str) -> Again:
+    """Return what stands for an error in reading an answer that had begun: the server sent something odd."""
+    return Again(f"{name}: what it sent could not be read ({type(error).__name__})")
 
 
 def retry_after(headers: Mapping[str, str]) -> float:
@@ -88,7 +107,7 @@ def _words(error: Exception, status: object) -> str:
     message = _field(error, "message") or str(error)
     cause = error.__cause__ or error.__context__
     because = f" ({type(cause).__name__})" if cause is not None and status is None else ""
-    words = " ".join(str(message).split())[:LONGEST] or type(error).__name__
+    words = " ".join(scrubbed(str(message)).split())[:LONGEST] or type(error).__name__
     return f"{status} {words}" if status is not None else f"{words}{because}"
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 
 from tts.models.chat import Ask, Began, Delta, Ended, Event, Reply, Stop
 from tts.models.faults import Again
-from tts.models.secrets import scrubbed
+from tts.models.secrets import without_keys
 from tts.models.tokens import estimated_tokens
 from tts.types import Usage
 
@@ -31,11 +31,11 @@ class Hearing:
             if event.thinking:
                 self.thoughts.setdefault(event.choice, []).append(event.thinking)
         elif isinstance(event, Began):
-            self.began, self.prompt = True, event.usage
+            self.began, self.prompt = True, sensible(event.usage)
         elif isinstance(event, Ended):
             self.stops[event.choice] = event.stop
         else:
-            self.billed = event.usage
+            self.billed = sensible(event.usage)
 
     def check(self) -> None:
         """Check that the stream came to its end.
@@ -64,8 +64,8 @@ class Hearing:
         usages[0] = lost + usages[0]
         return [
             Reply(
-                text=scrubbed("".join(self.texts.get(choice, ()))),
-                thinking=scrubbed("".join(self.thoughts.get(choice, ()))),
+                text=without_keys("".join(self.texts.get(choice, ()))),
+                thinking=without_keys("".join(self.thoughts.get(choice, ()))),
                 stop=self.stops[choice],
                 usage=used,
             )
@@ -102,3 +102,17 @@ def shares(usage: Usage, sizes: list[int], cost: tuple[float, float] | None) -> 
         known_usd=usage.known_usd - others.known_usd,
     )
     return [first, *rest]
+
+
+def sensible(usage: Usage) -> Usage:
+    """Return a provider's figures with no part larger than its whole, and none below zero."""
+    input_tokens, output_tokens = max(0, usage.input_tokens), max(0, usage.output_tokens)
+    cached = min(max(0, usage.cached_input_tokens), input_tokens)
+    return replace(
+        usage,
+        input_tokens=input_tokens,
+        cached_input_tokens=cached,
+        cache_write_tokens=min(max(0, usage.cache_write_tokens), input_tokens - cached),
+        output_tokens=output_tokens,
+        reasoning_tokens=max(0, usage.reasoning_tokens),
+    )

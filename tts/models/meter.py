@@ -18,12 +18,19 @@ class Meter:
     """Adds up what is spent, and passes each payment on."""
 
     pay: Callable[[Usage], None]
+    outer: Meter | None = None
     usage: Usage = Usage()
 
     def add(self, usage: Usage) -> None:
-        """Count a payment; `pay` may raise, and the payment is counted all the same."""
+        """Count a payment, here and in the run around this one; `pay` may raise, and it is counted still."""
         self.usage = self.usage + usage
+        if self.outer is not None:
+            self.outer.add(usage)
         self.pay(usage)
+
+    def beyond(self, told: Usage) -> Usage:
+        """Return what was spent beside what results tell of themselves."""
+        return self.usage.less(told)
 
 
 _meter: ContextVar[Meter | None] = ContextVar("meter", default=None)
@@ -32,7 +39,7 @@ _meter: ContextVar[Meter | None] = ContextVar("meter", default=None)
 @contextmanager
 def metered(pay: Callable[[Usage], None]) -> Generator[Meter]:
     """Count what models cost inside this context, and pass each payment to `pay`."""
-    meter = Meter(pay)
+    meter = Meter(pay, _meter.get())
     token = _meter.set(meter)
     try:
         yield meter

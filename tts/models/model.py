@@ -10,18 +10,13 @@ import anyio
 
 from tts.errors import Declined, Infra, Unusable, UsageError
 from tts.models.call import Call, Patience
-from tts.models.chat import Again as Void
-from tts.models.chat import Ask, Began, Delta, Heard, Reply, Settings, Wire
+from tts.models.chat import Ask, Heard, Reply, Settings, Wire, unheard
 from tts.models.connections import Connections, Line, connected
 from tts.models.faults import Again, meaning
 from tts.models.prices import Price, dollars
 from tts.models.providers import shares_of, wire_of
 from tts.models.throttle import Limits
 from tts.types import Budget, Usage, digest
-
-
-def _unheard(event: Began | Delta | Void) -> None:
-    """Nobody listens."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,12 +41,15 @@ class Model:
         said = [self.settings.max_output_tokens, self.settings.temperature, dict(self.settings.options)]
         return f"{self.name}#{digest([*said, self.settings.schemas])[:12]}"
 
+    def __hash__(self) -> int:
+        return hash((self.fingerprint, self.base_url))
+
     @property
     def shares(self) -> Literal["n", "prefix"]:
         """How answers to one prompt share its cost."""
         return shares_of(self.name)
 
-    async def ask(self, ask: Ask, *, heard: Heard = _unheard) -> list[Reply]:
+    async def ask(self, ask: Ask, *, heard: Heard = unheard) -> list[Reply]:
         """Return `ask.n` replies; see `tts.models.chat.Chat` for what it raises."""
         async with connected() as connections:
             line = self.line(connections)

@@ -25,7 +25,7 @@ class OpenAIChat:
 
     def __init__(self, client: AsyncOpenAI, provider: str, model: str) -> None:
         self.client, self.provider, self.model = client, provider, model
-        self.host = client.base_url.host
+        self.host, self.place = client.base_url.host, client.base_url.netloc.decode()
         self._own = self.host.endswith((".openai.com", ".azure.com")) or provider == "azure"
 
     @asynccontextmanager
@@ -76,7 +76,7 @@ async def _events(stream: AsyncIterator[ChatCompletionChunk]) -> AsyncGenerator[
         if not began:
             began = True
             yield Began()
-        for choice in chunk.choices:
+        for choice in chunk.choices or ():
             delta = _delta(choice.index, choice.delta)
             if delta is not None:
                 yield delta

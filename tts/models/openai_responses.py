@@ -6,12 +6,10 @@ from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import aclosing, asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
-from tts.errors import Declined
 from tts.models.chat import Ask, Began, Billed, Delta, Ended, Event, Settings, Stop
 from tts.models.closing import closed
-from tts.models.faults import Again
+from tts.models.faults import Failed
 from tts.models.listing import known
-from tts.models.secrets import scrubbed
 from tts.types import Usage
 
 if TYPE_CHECKING:
@@ -27,7 +25,7 @@ class OpenAIResponses:
 
     def __init__(self, client: AsyncOpenAI, provider: str, model: str) -> None:
         self.client, self.provider, self.model = client, provider, model
-        self.host = client.base_url.host
+        self.host, self.place = client.base_url.host, client.base_url.netloc.decode()
 
     @asynccontextmanager
     async def stream(self, ask: Ask, settings: Settings) -> AsyncGenerator[AsyncIterator[Event]]:
@@ -70,21 +68,22 @@ async def _events(stream: AsyncIterator[ResponseStreamEvent]) -> AsyncGenerator[
             refused = refused or event.type == "response.refusal.delta"
             yield Delta(0, text=_piece(event))
         elif event.type == "response.failed" or event.type == "error":
+            if event.type == "response.failed" and event.response.usage is not None:
+                yield Billed(usage_of(event.response))
             raise _failure(event)
         elif event.type == "response.completed" or event.type == "response.incomplete":
             yield Ended(0, _stop(event.response, refused=refused))
-            yield Billed(usage_of(event.response))
+            if event.response.usage is not None:
+                yield Billed(usage_of(event.response))
 
 
 def _piece(event: Any) -> str:
     return str(event.delta)
 
 
-def _failure(event: Any) -> Again | Declined:
+def _failure(event: Any) -> Failed:
     error = getattr(getattr(event, "response", None), "error", None) or event
-    told = f"the response failed: {getattr(error, 'message', '') or 'no reason given'}"
-    invalid = str(getattr(error, "code", "") or "").startswith("invalid")
-    return Declined(scrubbed(told)) if invalid else Again(scrubbed(told))
+    return Failed(str(getattr(error, "code", "") or ""), str(getattr(error, "message", "") or ""))
 
 
 def _stop(response: Response, *, refused: bool) -> Stop:
@@ -95,15 +94,16 @@ def _stop(response: Response, *, refused: bool) -> Stop:
 
 
 def usage_of(response: Response) -> Usage:
-    """Return a request's usage in our words."""
+    """Return a request's usage in our words; nothing where the response tells none."""
     usage = response.usage
     if usage is None:
-        return Usage(calls=1, estimated=True)
+        return Usage()
+    read, made = usage.input_tokens_details, usage.output_tokens_details
     return Usage(
         calls=1,
         input_tokens=usage.input_tokens,
-        cached_input_tokens=usage.input_tokens_details.cached_tokens or 0,
-        cache_write_tokens=getattr(usage.input_tokens_details, "cache_write_tokens", 0) or 0,
+        cached_input_tokens=getattr(read, "cached_tokens", 0) or 0,
+        cache_write_tokens=getattr(read, "cache_write_tokens", 0) or 0,
         output_tokens=usage.output_tokens,
-        reasoning_tokens=usage.output_tokens_details.reasoning_tokens or 0,
+        reasoning_tokens=getattr(made, "reasoning_tokens", 0) or 0,
     )

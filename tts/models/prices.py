@@ -87,6 +87,6 @@ def _published(usage: Usage, name: str) -> tuple[float, float] | None:
         found = genai_prices.calc_price(
             counted, model.removeprefix("responses/"), provider_id=PROVIDERS.get(provider, provider)
         )
-    except LookupError:
+    except (LookupError, ValueError):
         return None
     return float(found.input_price), float(found.output_price)

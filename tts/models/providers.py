@@ -11,7 +11,7 @@ from typing import Any, Literal, TypeAlias
 from tts.errors import UsageError
 from tts.models.chat import Wire
 from tts.models.connections import Connections
-from tts.models.secrets import scrubbed
+from tts.models.secrets import remembered, scrubbed
 
 Options: TypeAlias = dict[str, Any]
 
@@ -23,6 +23,9 @@ KEYS: Mapping[str, tuple[str, ...]] = {
     "vertex_ai": (),
 }
 """The environment variables that may hold a provider's key; Bedrock and Vertex use their cloud's own."""
+
+TOKENS = {"ANTHROPIC_AUTH_TOKEN": "auth_token", "AZURE_OPENAI_AD_TOKEN": "azure_ad_token"}
+"""What an SDK calls a key that is no API key."""
 
 NO_KEY = "no-key"
 """What a server of the user's own is sent where no key is set: most of them want none."""
@@ -51,19 +54,23 @@ def is_model(name: str) -> bool:
     return name.partition("/")[0] in KEYS and "/" in name
 
 
-def key_of(provider: str, base_url: str, key_name: str) -> str | None:
-    """Return the key from the environment; None where the provider's cloud has credentials of its own.
+def key_of(provider: str, base_url: str, key_name: str) -> tuple[str, str]:
+    """Return the variable of the environment that holds the key, and the key; empty where none is needed.
+
+    A cloud has credentials of its own. A server of the user's own is sent a placeholder.
 
     Raises:
         UsageError: there is none; the message names the variable.
     """
     names = (key_name,) if key_name else KEYS[provider]
-    found = next((os.environ[name] for name in names if os.environ.get(name)), None)
-    if found or not names:
-        return found
+    for name in names:
+        if value := os.environ.get(name):
+            return name, remembered(value)
+    if not names:
+        return "", ""
     own = {"openai": "OPENAI_BASE_URL", "anthropic": "ANTHROPIC_BASE_URL"}.get(provider, "")
     if not key_name and (base_url or os.environ.get(own)):
-        return NO_KEY
+        return "", NO_KEY
     raise UsageError(f"{names[0]} is not set: {provider} takes its key from the environment, and needs one")
 
 
@@ -75,9 +82,9 @@ def wire_of(name: str, base_url: str, key_name: str, stall_seconds: float, conne
     """
     provider, model = split(name)
     options: Options = {"max_retries": 0, "stall_seconds": stall_seconds}
-    key = key_of(provider, base_url, key_name)
-    if key is not None:
-        options["api_key"] = key
+    variable, key = key_of(provider, base_url, key_name)
+    if key:
+        options[TOKENS.get(variable, "api_key")] = key
     if base_url:
         options["base_url"] = base_url
     place = (provider, base_url, key_name, stall_seconds)

@@ -18,6 +18,8 @@ import anyio
 from tts.errors import UsageError
 
 WINDOW_SECONDS = 60.0
+LONGEST_CLOSED_SECONDS = 60.0
+"""So long at most does one answer keep everybody waiting; who got it waits as long as it says."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +106,7 @@ class Throttle:
         if place.at >= self._halved_at:
             self.allowed = max(1.0, self.allowed / 2)
             self._halved_at = now
-        self._closed_until = max(self._closed_until, now + retry_after)
+        self._closed_until = max(self._closed_until, now + min(retry_after, LONGEST_CLOSED_SECONDS))
 
     def _enter(self, place: Place) -> None:
         self.in_flight += 1

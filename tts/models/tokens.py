@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
+from tts.hostile import size_of
+
 BYTES_PER_TOKEN = 4
 """In UTF-8; what providers name as the rule of thumb for English text."""
 BYTES_PER_TOKEN_AT_LEAST = 3
 """Few texts have fewer bytes a token; bounds go by it."""
 FRAME_TOKENS = 200
 """What a chat template and a response schema may add to a prompt."""
-
-
-def size_of(text: str) -> int:
-    """Return the length of a text in bytes of UTF-8; lone surrogates count as one each."""
-    return len(text) if text.isascii() else len(text.encode("utf-8", "replace"))
 
 
 def estimated_tokens(text: str) -> int:

@@ -15,15 +15,16 @@ HASH_DIGITS = 20
 """Of 4 bits each."""
 
 _INVISIBLE = re.compile(
-    "[\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u2028-\u202e\u2060-\u206f\u3164"
+    "[\u00ad\u034f\u0600-\u0605\u061c\u06dd\u070f\u0890\u0891\u08e2\u2800\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u2028-\u202e\u2060-\u206f\u3164"
     "\ufe00-\ufe0f\ufeff\uffa0\ufff0-\ufffb\ue000-\uf8ff\U0001bca0-\U0001bca3\U0001d173-\U0001d17a"
-    "\U000e0000-\U000e0fff\U000f0000-\U0010ffff]"
+    "\U000110bd\U000110cd\U00013430-\U0001343f\U000e0000-\U000e0fff\U000f0000-\U0010ffff]"
 )
 """Characters that show nothing, or nothing that all see alike."""
 
 _ROLE_MARK = re.compile(
-    r"<[|\uff5c][^<>\n]{0,60}[|\uff5c]>|\[/?(?:INST|SYSTEM_PROMPT|TOOL_CALLS|AVAILABLE_TOOLS)\]|<</?SYS>>"
-    r"|</?(?:s|bos|eos|pad|think|thinking|start_of_turn|end_of_turn)>|<\uff5c|\uff5c>",
+    r"<[|\uff5c][^<>]{0,200}[|\uff5c]>|<</?SYS>>|<\uff5c|\uff5c>"
+    r"|\[/?(?:INST|SYSTEM_PROMPT|TOOL_CALLS|TOOL_RESULTS|AVAILABLE_TOOLS|gMASK)\]"
+    r"|</?(?:s|bos|eos|pad|sop|eop|think|thinking|start_of_turn|end_of_turn)>",
     re.IGNORECASE,
 )
 """What tokenizers of chat models may take for the end of a turn, or for their own thinking."""

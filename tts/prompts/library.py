@@ -6,7 +6,8 @@ and never read as templates.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -23,11 +24,19 @@ SUFFIX = ".jinja"
 
 @dataclass(frozen=True, slots=True)
 class Prompts:
-    """The templates; `folder` holds the user's own, by the same names, for those that it has."""
+    """The templates, as they are when this is made; `folder` holds the user's own, for those that it has."""
 
     folder: Path | str | None = None
+    texts: Mapping[str, str] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
+        self._check_folder()
+        paths = (self._path(path.stem) for path in HERE.glob(f"*{SUFFIX}"))
+        object.__setattr__(self, "texts", {path.stem: _read(path) for path in paths})
+        for name in self.texts if self.folder is not None else ():
+            self.template(name)
+
+    def _check_folder(self) -> None:
         if self.folder is None:
             return
         place = Path(self.folder)
@@ -37,8 +46,6 @@ class Prompts:
         if strange or not found:
             told = f"{strange[0]} is no prompt" if strange else f"no prompts in {place}"
             raise UsageError(f"{told}; name a folder with any of {', '.join(n + SUFFIX for n in names)}")
-        for path in found:
-            self.template(path.stem)
 
     def part(self, name: str, block: str, **values: object) -> str:
         """Return one block of a template, filled.
@@ -60,27 +67,22 @@ class Prompts:
         Raises:
             UsageError: it cannot be read.
         """
-        return _loaded(self._text(name), str(self._path(name)))
+        return _loaded(self.texts[name], str(self._path(name)))
 
     def digest(self, *names: str) -> str:
         """Return a short hash of some templates' text, for fingerprints."""
-        return digest([self._text(name) for name in names])[:12]
+        return digest([self.texts[name] for name in names])[:12]
 
     def _path(self, name: str) -> Path:
         own = Path(self.folder) / f"{name}{SUFFIX}" if self.folder is not None else None
         return own if own is not None and own.is_file() else HERE / f"{name}{SUFFIX}"
 
-    def _text(self, name: str) -> str:
-        path = self._path(name)
-        try:
-            return _read(path, path.stat().st_mtime_ns)
-        except (OSError, UnicodeDecodeError) as error:
-            raise UsageError(f"the prompt {path} cannot be read: {error}") from None
 
-
-@cache
-def _read(path: Path, changed_ns: int) -> str:
-    return path.read_text(encoding="utf-8")
+def _read(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise UsageError(f"the prompt {path} cannot be read: {error}") from None
 
 
 @cache

@@ -10,9 +10,8 @@ from typing import Any, Generic, TypeVar, cast
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from tts.errors import Declined
-from tts.hostile import clean, cut, line
+from tts.hostile import cut, line, unfenced
 from tts.models.chat import Ask, Chat, Reply
-from tts.models.tokens import size_of
 from tts.types import Usage
 
 
@@ -70,15 +69,9 @@ def read(reply: Reply, form: type[F]) -> tuple[F | None, str]:
         why = {"length": "it was cut off at the cap on its length", "refused": "it was refused"}
         return None, why[reply.stop]
     try:
-        return form.model_validate_json(_unfenced(reply.text)), ""
+        return form.model_validate_json(unfenced(reply.text)), ""
     except ValidationError as error:
         return None, _told(error)
-
-
-def _unfenced(text: str) -> str:
-    lines = text.strip().split("\n")
-    fence = len(lines) > 2 and lines[0].strip().lower() in ("```", "```json") and lines[-1].strip() == "```"
-    return "\n".join(lines[1:-1]) if fence else text.strip()
 
 
 def _told(error: ValidationError) -> str:
@@ -133,14 +126,3 @@ def few(items: Sequence[str], n: int, *, chars: int = 400) -> tuple[str, ...]:
     shown = list(dict.fromkeys(filter(None, (line(item, chars) for item in items))))
     rest = len(shown) - n
     return (*shown[:n], f"[{rest} more not shown]") if rest > 0 else tuple(shown)
-
-
-def fitting(text: str, size: int) -> tuple[str, float]:
-    """Return the clean text in at most `size` bytes, a note where it is cut, and the share that is left."""
-    whole = size_of(text)
-    if whole <= size:
-        return clean(text), 1.0
-    chars = max(0, size * len(text) // whole)
-    while size_of(shown := cut(text, chars)) > size and chars:
-        chars = chars * 9 // 10
-    return shown, min(1.0, chars / max(1, len(text)))

@@ -12,13 +12,14 @@ import anyio
 
 from tts.errors import UsageError
 from tts.executors.distil import merged
+from tts.hostile import fitting, size_of
 from tts.models.chat import Ask, Chat
-from tts.models.tokens import BYTES_PER_TOKEN, BYTES_PER_TOKEN_AT_LEAST, FRAME_TOKENS, size_of
+from tts.models.tokens import BYTES_PER_TOKEN, BYTES_PER_TOKEN_AT_LEAST, FRAME_TOKENS
 from tts.prompts import Prompts, fenced
 from tts.prompts.fence import plain
 from tts.summarizers.citing import Cited
 from tts.summarizers.extractive import ExtractiveSummarizer
-from tts.summarizers.forms import AGAIN_BYTES, Filled, Form, filled, fitting, in_words, schema_of
+from tts.summarizers.forms import AGAIN_BYTES, Filled, Form, filled, in_words, schema_of
 from tts.summarizers.parts import Span, Trajectory, named, sections
 from tts.summarizers.record import Record, citing_only, joined, summary_of
 from tts.summarizers.workspace import Workspace, workspace_summary

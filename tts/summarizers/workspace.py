@@ -11,8 +11,8 @@ from typing import Any
 
 from pydantic import Field
 
-from tts.models.tokens import size_of
-from tts.summarizers.forms import Form, fitting
+from tts.hostile import fitting, size_of
+from tts.summarizers.forms import Form
 from tts.types import Summary
 
 HEADINGS_BYTES = 400
