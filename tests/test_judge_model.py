@@ -327,6 +327,55 @@ class TestModelJudge(JudgeContract):
 
 
 def test_a_judge_that_fails_in_the_runner_is_paid_for():
+    effects = [
+        Effect("verdict", TASK, Verdict, "j", tuple(c.summary.key for c in PAIR), occurrence=i)
+        for i in (0, 1)
+    ]
+    with ModelServer(lambda asked: Fault("context")) as server:
+        found = anyio.run(VerdictRunner(judge_at(server)).perform, effects, Heard())
+    assert [vote.status for vote in found] == ["failed", "failed"]
+    assert "400" in found[0].reason
+    assert sum((vote.usage for vote in found), Usage()).calls == 0
+
+
+def test_the_users_prompts_replace_ours_and_change_the_fingerprint(tmp_path):
+    ours = ModelJudge(model=model("openai/m"))
+    (tmp_path / "judge.jinja").write_text((HERE / "judge.jinja").read_text() + "\n{# mine #}\n")
+    mine = ModelJudge(model=model("openai/m"), prompts=Prompts(tmp_path))
+    assert mine.fingerprint != ours.fingerprint
+    (tmp_path / "summarize-me.jinja").write_text("x")
+    with pytest.raises(UsageError, match="is no prompt"):
+        Prompts(tmp_path)
+    with pytest.raises(UsageError, match="no prompts in"):
+        Prompts(tmp_path / "nowhere")
+
+
+def test_a_broken_template_is_one_clear_line(tmp_path):
+    (tmp_path / "judge.jinja").write_text(
+        "{% block system %}{{ nothing }}{% endblock %}{% block task %}{% end"
+    )
+    with pytest.raises(UsageError, match=r"judge\.jinja cannot be read"):
+        Prompts(tmp_path)
+    (tmp_path / "judge.jinja").write_text("{% block system %}{{ nothing }}{% endblock %}")
+    with pytest.raises(UsageError, match="nothing"):
+        Prompts(tmp_path).part("judge", "system")
+
+
+def test_a_template_that_cannot_be_filled_stops_the_run_before_anything_is_paid(tmp_path):
+    text = (HERE / "judge.jinja").read_text().replace("{{ task }}", "{{ tsak }}")
+    (tmp_path / "judge.jinja").write_text(text)
+    with ModelServer() as server:
+        judge = judge_at(server, prompts=Prompts(tmp_path))
+        with pytest.raises(UsageError, match="tsak"):
+            tts.solve_sync("?", agent=lambda task: "a", strategy="sample(2) | rtv()", judge=judge)
+        assert server.requests == []
+
+
+# What a failure in the middle leaves
+
+
+def spent_and_told(script, *, n=4, name="anthropic/m", patience=None):
+    """Return the verdicts of the runner, and what was metered."""
     keys = tuple(c.summary.key for c in PAIR)
     effects = [Effect("verdict", TASK, Verdict, "j", keys, occurrence=i) for i in range(n)]
     heard = Heard()
