@@ -820,3 +820,23 @@ def test_the_bound_of_a_distillation_is_reckoned_from_its_drafts():
         bound = made.bound_for(TASK, DRAFTS)
     assert found.usage.tokens <= bound.tokens < made.bound.tokens / 10
     assert bound.seconds == 2 * made.model.bound(1).seconds
+
+
+@pytest.mark.parametrize(
+    ("action", "output", "verified"),
+    [
+        ("python -m pytest -q", "42 passed in 0.1s", True),
+        ("python -c \"print('42 passed')\"", "42 passed", False),
+        ("bash -c 'echo 42 passed'", "42 passed", False),
+        ("/bin/echo 42 passed", "42 passed", False),
+        ("touch x", "", False),
+        ("git log", "42 passed", False),
+        ("pytest --version", "pytest 8", False),
+        ("pytest --collect-only", "42 tests collected", False),
+    ],
+)
+def test_only_a_test_runner_verifies_that_tests_pass(action, output, verified):
+    cited = Cited({3: Step(action=action, observation=output, returncode=0)})
+    kept, others = cited.split([Statement(text="All 42 tests pass.", steps=[3])], good_news=True)
+    assert bool(kept) == verified
+    assert bool(others) != verified
