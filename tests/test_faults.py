@@ -19,7 +19,7 @@ from tts.testing.provider import ModelServer, Says, faulty
 from tts.types import Task
 
 KINDS = ["429", "500", "503", "529", "cut", "short", "malformed", "stall", "stall_after", "408", "409"]
-PATIENT = Patience(total_seconds=60, stall_seconds=0.2, first_wait_seconds=0.002, longest_wait_seconds=0.05)
+PATIENT = Patience(total_seconds=60, stall_seconds=2.0, first_wait_seconds=0.002, longest_wait_seconds=0.05)
 
 
 def answers(asked):
