@@ -222,3 +222,27 @@ def test_cancelling_a_rollout_ends_its_stream():
         (request,) = anyio.run(main, server)
     assert request.closed_by == "client"
     assert request.tokens_sent < 2000
+
+
+def test_a_race_in_company_costs_the_same_when_it_is_resumed(tmp_path):
+    lengths = [200, 90, 350, 60, 120, 500, 150, 400]
+
+    def script(asked):
+        n = lengths[(asked.seed or 0) % 8]
+        return Says("42", thinking_tokens=n, seconds_per_token=0.001)
+
+    def run():
+        task = tts.types.Task("t", QUESTION)
+        experiment = tts.Experiment(
+            tasks=[task], strategies=["vote@8", "short-3@8"], agent=agent_at(server), workers=8
+        )
+        with anyio.run(experiment.run, tmp_path) as found:
+            return {choice.strategy: choice.spending.usage for choice in found.choices()}
+
+    with ModelServer(script) as server:
+        first, n = run(), len(server.requests)
+        again = run()
+        assert len(server.requests) == n == 8
+    assert first == again
+    assert first["short-3@8"].calls == 8
+    assert 0 < first["short-3@8"].output_tokens < first["vote@8"].output_tokens

@@ -237,7 +237,7 @@ def test_a_wrong_key_stops_the_run_before_it_begins(tasks: Path, capsys: pytest.
 def test_an_unknown_model_stops_the_run_before_it_begins(
     tasks: Path, server: ModelServer, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert "127.0.0.1 does not serve it; it has m, j, s" in trouble(tasks, server, capsys, "openai/nope")
+    assert "does not serve it; it has m, j, s" in trouble(tasks, server, capsys, "openai/nope")
 
 
 def test_a_judge_that_cannot_be_had_stops_the_run_too(
@@ -404,7 +404,7 @@ def test_check_asks_servers_for_their_models_and_pays_nothing(
     urls = ["--base-url", server.openai_url, "--base-url", f"judge={server.anthropic_url}"]
     assert call(["check", "--model", "openai/m", "--judge", "anthropic/j", *urls]) == 0
     out = capsys.readouterr().out
-    assert out.count("  server  answers, and has the model") == 2
+    assert len(re.findall(r"  server  answers at http://\S+, and has the model", out)) == 2
     assert "  price   not known; tts run --price openai/m=IN,OUT gives it" in out
     assert server.requests == []
     assert call(["check", "--model", "openai/m", "--model", "openai/x", *urls[:2], "--json"]) == 1
@@ -445,7 +445,7 @@ def test_check_of_a_missing_key_a_wrong_key_and_a_dead_server(
         assert call(["check", "--model", "openai/m", "--base-url", url]) == 1
     assert "  server  NO: openai/m: 401" in capsys.readouterr().out
     assert call(["check", "--model", "openai/m", "--base-url", url]) == 1
-    assert "  server  NO: 127.0.0.1 cannot be reached" in capsys.readouterr().out
+    assert "  server  NO: 127.0.0.1:" in capsys.readouterr().out
     monkeypatch.delenv("OPENAI_API_KEY")
     assert call(["check", "--model", "openai/m"]) == 1
     out = capsys.readouterr().out

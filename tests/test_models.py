@@ -196,7 +196,7 @@ def test_nobody_listens():
     chat = model("openai/m", base_url="http://127.0.0.1:9/v1", patience=Patience(total_seconds=0.3))
     with pytest.raises(Infra):
         asked(chat)
-    with pytest.raises(Unusable, match=r"127\.0\.0\.1 cannot be reached"):
+    with pytest.raises(Unusable, match=r"127\.0\.0\.1:9 cannot be reached"):
         anyio.run(chat.ready)
 
 

@@ -200,4 +200,9 @@ class Account:
         over = [
             name for name, x, limit in zip(NAMES, after, self.limit, strict=True) if x > limit * (1 + SLACK)
         ]
-        return f"the budget of {' and '.join(over) or 'this stage'} is spent"
+        names = " and ".join(over) or "this stage"
+        if any(
+            x < limit for x, limit, name in zip(self._taken(), self.limit, NAMES, strict=True) if name in over
+        ):
+            return f"what is left of the budget of {names} is less than the most that another effect may cost"
+        return f"the budget of {names} is spent"

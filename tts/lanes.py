@@ -147,7 +147,10 @@ class LedgerLanes:
             if not lane.over:
                 lane.stop()
         try:
-            await self.ledger.settled([lane.flight for lane in self.lanes if lane.flight is not None])
+            flights = [lane.flight for lane in self.lanes if lane.flight is not None]
+            await self.ledger.settled(flights)
+            for flight in flights:  # what goes on for others has no cost to share before its end
+                await flight.ended.wait()
         finally:
             for lane in self.lanes:
                 if lane.flight is not None:

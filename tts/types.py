@@ -75,10 +75,14 @@ class Usage:
         return Usage(**rest, estimated=self.estimated and any(rest.values()))
 
     def scaled(self, share: float) -> Usage:
-        """Return `share` (0 to 1) of this usage, marked as an estimate unless the share is whole."""
+        """Return `share` (0 to 1) of this usage, marked as an estimate unless the share is whole.
+
+        Calls are counted whole: one that was cut short was made all the same.
+        """
         if share >= 1.0:
             return self
         whole = {f.name: round(getattr(self, f.name) * share) for f in fields(self)[:-1]}
+        whole |= {name: getattr(self, name) for name in ("calls", "unpriced_calls", "retries")}
         whole |= {"known_usd": self.known_usd * share, "retry_usd": self.retry_usd * share}
         return Usage(**whole, estimated=True)
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from tts.agents.answers import AnswerForm, answer_form
-from tts.errors import Declined, LimitReached
+from tts.errors import Declined, LimitReached, UsageError
 from tts.hostile import fitting, size_of
 from tts.models.chat import Again, Ask, Began, Chat, Delta, Reply
 from tts.models.tokens import BYTES_PER_TOKEN, estimated_tokens, most_tokens
@@ -63,7 +63,11 @@ class ChatAgent:
         Raises:
             UsageError, Unusable: one of these is not so.
         """
-        self._ask(Task("", "a task"), [Summary(claims=("a claim",))])
+        probe = self._ask(Task("", "the-task-9137"), [Summary(claims=("a claim",))]).text
+        if "the-task-9137" not in probe:
+            raise UsageError(
+                "the prompt 'answer' leaves out the task: its block `question` needs {{ prompt }}"
+            )
         await self.model.ready()
 
     async def run(self, task: Task, attempt: Attempt) -> Rollout:

@@ -89,7 +89,7 @@ def _about(checked: Checked) -> Iterator[tuple[str, str]]:
 
     needless = checked.has_key and not checked.key.variable and bool(checked.key.variables)
     yield "key", _key(checked.key) + "; a server of your own may need none" * needless
-    yield "server", "answers, and has the model" if checked.serves else f"NO: {checked.error}"
+    yield "server", _server(checked)
     if checked.input_usd is None:
         yield "price", f"not known; tts run --price {checked.name}=IN,OUT gives it"
     else:
@@ -97,6 +97,15 @@ def _about(checked: Checked) -> Iterator[tuple[str, str]]:
         yield "price", f"{both} per million tokens"
     if checked.answered is not None:
         yield "asked", _asked(checked.answered)
+
+
+def _server(checked: Checked) -> str:
+    at = f" at {checked.base_url}" if checked.base_url else ""
+    if not checked.serves:
+        return f"NO: {checked.error}"
+    if checked.verified:
+        return f"answers{at}, and has the model"
+    return f"can be reached{at}, but has no list of models: --ask tells more (is /v1 in the base URL?)"
 
 
 def _asked(answered: Any) -> str:

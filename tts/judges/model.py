@@ -8,7 +8,7 @@ from typing import TypeVar
 
 import anyio
 
-from tts.errors import Declined, Infra
+from tts.errors import Declined, Infra, UsageError
 from tts.hostile import cut
 from tts.judges.ruling import Ruling, labels_for, ruling_of, schema_for
 from tts.judges.showing import shown_of
@@ -59,7 +59,10 @@ class ModelJudge:
         Raises:
             UsageError, Unusable: one of these is not so.
         """
-        self._ask(Task("", "a task"), [Candidate(Rollout(answer="an answer"), Summary())] * 2, labels_for(2))
+        shown = [Candidate(Rollout(answer="an-answer-9137"), Summary(claims=("a-claim-9137",)))] * 2
+        probe = self._ask(Task("", "the-task-9137"), shown, labels_for(2)).text
+        if any(mark not in probe for mark in ("the-task-9137", "an-answer-9137", "a-claim-9137")):
+            raise UsageError("the prompt 'judge' leaves out the task, a candidate's summary or its output")
         self.prompts.part("judge", "again", labels=labels_for(2))
         await self.model.ready()
 

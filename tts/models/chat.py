@@ -165,8 +165,8 @@ class Chat(Protocol):
         """
         ...
 
-    async def ready(self) -> None:
-        """Check, at no cost, that it can be asked.
+    async def ready(self) -> bool:
+        """Check, at no cost, that it can be asked; return False where that cannot be told.
 
         Raises:
             Unusable: it cannot; what cannot be told passes.

@@ -49,7 +49,8 @@ class Checked:
     """What is known of a model that plays `role`.
 
     `serves` is whether the server can be reached, takes the key and, as far as it tells, has the model;
-    `error` says why not. `input_usd` and `output_usd` are dollars per million tokens, None: unknown.
+    `error` says why not, and `verified` that it did tell. `input_usd` and `output_usd` are dollars per
+    million tokens, None: unknown.
     `answered` is None where it was not asked.
     """
 
@@ -60,6 +61,7 @@ class Checked:
     has_key: bool
     serves: bool
     error: str = ""
+    verified: bool = False
     input_usd: float | None = None
     output_usd: float | None = None
     answered: Answered | None = None
@@ -98,7 +100,7 @@ async def check(models: Sequence[tuple[str, Model]], *, ask: bool = False) -> li
 
 
 async def _checked(role: str, model: Model, *, ask: bool) -> Checked:
-    error = await _trouble(model)
+    error, verified = await _trouble(model)
     reads, writes = _prices(model)
     return Checked(
         name=model.name,
@@ -108,22 +110,22 @@ async def _checked(role: str, model: Model, *, ask: bool) -> Checked:
         has_key=_has_key(model),
         serves=not error,
         error=error,
+        verified=verified,
         input_usd=reads,
         output_usd=writes,
         answered=await _answered(model) if ask and not error else None,
     )
 
 
-async def _trouble(model: Model) -> str:
-    """Return why the model cannot be used, "" where nothing is known against it."""
+async def _trouble(model: Model) -> tuple[str, bool]:
+    """Return why the model cannot be used, "" where nothing is known against it, and whether that is sure."""
     try:
         with anyio.fail_after(TRIED_SECONDS):
-            await model.ready()
+            return "", await model.ready()
     except TimeoutError:
-        return f"no word from the server within {TRIED_SECONDS:g} seconds"
+        return f"no word from the server within {TRIED_SECONDS:g} seconds", False
     except TtsError as error:
-        return str(error)
-    return ""
+        return str(error), False
 
 
 def _has_key(model: Model) -> bool:

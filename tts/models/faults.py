@@ -108,7 +108,13 @@ def _words(error: Exception, status: object) -> str:
     cause = error.__cause__ or error.__context__
     because = f" ({type(cause).__name__})" if cause is not None and status is None else ""
     words = " ".join(scrubbed(str(message)).split())[:LONGEST] or type(error).__name__
-    return f"{status} {words}" if status is not None else f"{words}{because}"
+    return f"{status} {words}{_where(error, status)}" if status is not None else f"{words}{because}"
+
+
+def _where(error: Exception, status: object) -> str:
+    """The address that knew nothing, since a base URL without its /v1 is a common slip."""
+    url = getattr(getattr(error, "request", None), "url", None)
+    return f" at {url}; is the base URL right, /v1 included?" if status == 404 and url is not None else ""
 
 
 def _field(error: Exception, name: str) -> Any:

@@ -59,8 +59,10 @@ class Model:
         assert time.cancelled_caught
         raise Infra(f"{self.name}: no answer within {self.patience.total_seconds:g} seconds; {call.last}")
 
-    async def ready(self) -> None:
+    async def ready(self) -> bool:
         """Check, at no cost, that the provider can be reached, takes the key and knows the model.
+
+        Return whether it said that it knows the model.
 
         Raises:
             Unusable: one of these is not so; what cannot be told passes.
@@ -72,7 +74,8 @@ class Model:
             except UsageError as error:
                 raise Unusable(str(error)) from None
         if known and wire.model not in known:
-            raise Unusable(f"{self.name}: {wire.host} does not serve it; it has {', '.join(known[:5])}")
+            raise Unusable(f"{self.name}: {wire.place} does not serve it; it has {', '.join(known[:5])}")
+        return bool(known)
 
     async def _known(self, wire: Wire) -> Sequence[str]:
         """What the server knows; empty where it cannot tell, or is too busy to."""
@@ -89,7 +92,7 @@ class Model:
                 told = str(found)
             await anyio.sleep(wait_seconds)
         if unreachable:
-            raise Unusable(f"{wire.host} cannot be reached: {told}")
+            raise Unusable(f"{wire.place} cannot be reached: {told}")
         return ()
 
     def line(self, connections: Connections) -> Line:

@@ -55,7 +55,9 @@ class Prompts:
         """
         template = self.template(name)
         if block not in template.blocks:
-            raise UsageError(f"{self._path(name)} has no block {block!r}; see the built-in one")
+            raise UsageError(
+                f"{self._path(name)} has no block {block!r}; the built-in one is {HERE / name}{SUFFIX}"
+            )
         try:
             return "".join(template.blocks[block](template.new_context(values))).strip()
         except Exception as error:

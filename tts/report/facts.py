@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from tts.comparison import Comparison, Paired, Result
 from tts.errors import UsageError
+from tts.records import Record
 from tts.run import Choice, Run, cost_of
 from tts.samples import mean_cost
-from tts.types import Rollout
+from tts.types import Grade, Rollout, Summary, Verdict
 
 STATUSES = ("finished", "failed", "limit", "cancelled", "infra", "started")
 """How a rollout can stand, in the order of reports; `started` is under way or was killed."""
@@ -33,6 +35,11 @@ class Extra:
     n_graded: int
     reasons: tuple[str, ...] = ()
     errors: tuple[str, ...] = ()
+
+
+KINDS = ("rollout", "summary", "distil", "verdict", "grade")
+NOUNS: Mapping[str, type[Any]] = {"summary": Summary, "distil": Summary, "verdict": Verdict, "grade": Grade}
+NOTHING = "it finished with nothing to hand in: no answer of the form that was asked for, and no patch"
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +78,7 @@ class Report:
 
     `graded` is false while nothing is; replays have no `bill`. `failures` counts what failed by its error.
     `n_earlier` counts the choices left out, made with another seed, agent, summarizer, judge or task text
-    than the run was last asked for.
+    than the run was last asked for. `performers` are the fingerprints of who played the roles.
     """
 
     comparison: Comparison
@@ -81,6 +88,7 @@ class Report:
     failures: Mapping[str, int] = field(default_factory=dict[str, int])
     n_tasks: int = 0
     n_earlier: int = 0
+    performers: Mapping[str, str] = field(default_factory=dict[str, str])
 
     @property
     def honest(self) -> list[Result]:
@@ -124,7 +132,10 @@ def report_of_run(run: Run, *, group: str = "") -> Report:
     graded = any(grades.values())
     comparison = run.comparison(group=group) if graded else _ungraded(by_name, list(grades))
     extras = {name: _extra(made, resolved) for name, made in by_name.items()}
-    return Report(comparison, extras, bill_of(run), graded, failures_of(run), len(grades), n_earlier)
+    performers = dict(run.config.performers)
+    return Report(
+        comparison, extras, bill_of(run), graded, failures_of(run), len(grades), n_earlier, performers
+    )
 
 
 def report_of_replay(comparison: Comparison) -> Report:
@@ -133,11 +144,25 @@ def report_of_replay(comparison: Comparison) -> Report:
 
 
 def failures_of(run: Run) -> dict[str, int]:
-    """Return how often each error ended a rollout or a grading, the most frequent first."""
-    records = (r for kind in ("rollout", "grade") for r in run.store.records(kind=kind))
-    failed = (r for r in records if r.status in ("failed", "infra"))
-    errors = Counter(r.read(Rollout).error if r.result is not None else r.error for r in failed)
+    """Return how often each error ended an effect, the most frequent first.
+
+    A rollout that finished with nothing to hand in counts too.
+    """
+    records = (r for kind in KINDS for r in run.store.records(kind=kind))
+    errors = Counter(error for r in records if (error := _error(r)))
     return dict(errors.most_common())
+
+
+def _error(record: Record) -> str:
+    what = "" if record.kind in ("rollout", "grade") else f"{record.kind}: "
+    if record.status in ("failed", "infra"):
+        if record.result is None:
+            return what + record.error
+        noun: Any = record.read(NOUNS.get(record.kind, Rollout))
+        return what + str(getattr(noun, "error", "") or getattr(noun, "reason", ""))
+    if record.kind == "rollout" and record.status == "finished" and record.result is not None:
+        return "" if record.read(Rollout).output else NOTHING
+    return ""
 
 
 def bill_of(run: Run) -> Bill:

@@ -18,7 +18,9 @@ def document(report: Report) -> dict[str, Any]:
         extra = report.extras.get(entry["name"])
         if extra is not None:
             entry.update(_extra(extra))
-    return found if report.bill is None else found | {"bill": asdict(report.bill)}
+    if report.bill is None:
+        return found
+    return found | {"bill": asdict(report.bill), "performers": dict(report.performers)}
 
 
 def _extra(extra: Extra) -> dict[str, Any]:

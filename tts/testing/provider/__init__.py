@@ -5,10 +5,8 @@ from __future__ import annotations
 try:
     import starlette as _starlette
     import uvicorn as _uvicorn
-except ImportError as missing:
-    raise ImportError(
-        "tts.testing.provider needs starlette and uvicorn: install tts-scaling[testing]"
-    ) from missing
+except ImportError:
+    raise ImportError("tts.testing.provider needs starlette and uvicorn: the extra `testing`") from None
 
 from tts.testing.provider.counts import Bill, Served
 from tts.testing.provider.script import Api, Asked, Fault, Kind, Says, Script, default_script, digest, faulty
