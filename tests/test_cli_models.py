@@ -519,3 +519,12 @@ def test_no_key_is_written_or_said(
     everything = b"".join([told, *(written(p) for p in tasks.parent.rglob("*") if p.is_file())])
     assert OPENAI_KEY.encode() not in everything
     assert ANTHROPIC_KEY.encode() not in everything
+
+
+def test_a_cap_on_answers_may_be_for_one_role() -> None:
+    names = names_of(model="openai/m", judge="openai/j")
+    found = dict(voices_of(names, max_output_tokens=["judge=300", "900"]).models)
+    assert {role: m.settings.max_output_tokens for role, m in found.items()} == {"model": 900, "judge": 300}
+    for wrong in (["x"], ["0"], ["jugde=3"], ["1", "2"], ["judge="], ["-1"]):
+        with pytest.raises(UsageError, match="--max-output-tokens"):
+            voices_of(names, max_output_tokens=wrong)

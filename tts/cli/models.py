@@ -18,6 +18,9 @@ from tts.models.providers import is_model, split
 from tts.models.throttle import Limits
 from tts.types import Budget
 
+MAX_OUTPUT_TOKENS = 16_384
+"""The cap on one answer unless told otherwise."""
+
 ROLES = ("model", "judge", "summarizer")
 """In the order in which a plain `--base-url` looks for its provider."""
 
@@ -35,16 +38,17 @@ Names = Mapping[str, Sequence[str]]
 class Voices:
     """What the command line says of its models.
 
-    `urls` are base URLs by role, that under "" for all models of the provider that is named first. `prices`
-    are by model. `temperature` and `options` are for the role `model` alone, the rest is for all.
+    `urls` are base URLs by role, that under "" for all models of the provider that is named first; `caps`
+    the most tokens of an answer, that under "" for all other roles. `prices` are by model. `temperature` and
+    `options` are for the role `model` alone, the rest is for all.
     """
 
     names: Names
     urls: Mapping[str, str]
     prices: Mapping[str, Price]
     options: Mapping[str, Any]
+    caps: Mapping[str, int]
     temperature: float | None = None
-    max_output_tokens: int = 16_384
     schemas: bool = True
     limits: Limits = Limits()
 
@@ -58,7 +62,7 @@ class Voices:
         return model(
             name,
             base_url=self.urls.get(role, self._shared_url(name)),
-            max_output_tokens=self.max_output_tokens,
+            max_output_tokens=self.caps.get(role, self.caps.get("", MAX_OUTPUT_TOKENS)),
             temperature=self.temperature if own else None,
             price=self.prices.get(name),
             limits=self.limits,
@@ -123,7 +127,7 @@ def voices_of(
     price: Sequence[str] = (),
     option: Sequence[str] = (),
     temperature: float | None = None,
-    max_output_tokens: int = 16_384,
+    max_output_tokens: Sequence[str] = (),
     schemas: bool = True,
     limits: Limits = Limits(),
 ) -> Voices:
@@ -138,10 +142,25 @@ def voices_of(
         prices=prices_of(price, names),
         options=options_of(option),
         temperature=temperature,
-        max_output_tokens=max_output_tokens,
+        caps=caps_of(max_output_tokens),
         schemas=schemas,
         limits=limits,
     )
+
+
+def caps_of(given: Sequence[str]) -> dict[str, int]:
+    """Return the most tokens of an answer by role, of `N` (under "") and `ROLE=N`.
+
+    Raises:
+        UsageError: one is no whole number of 1 or more, comes twice, or is for no role.
+    """
+    found: dict[str, int] = {}
+    for text in given:
+        role, _, number = text.rpartition("=")
+        if not number.isdecimal() or int(number) < 1 or role not in ("", *ROLES) or role in found:
+            raise UsageError(f"--max-output-tokens {text}: write N, or ROLE=N with one of {', '.join(ROLES)}")
+        found[role] = int(number)
+    return found
 
 
 def urls_of(given: Sequence[str], names: Names) -> dict[str, str]:

@@ -107,8 +107,13 @@ def run(
         ),
     ] = None,
     max_output_tokens: Annotated[
-        int, _of_models("N", "Most tokens of one answer, thinking included; for all models.", min=1)
-    ] = 16_384,
+        list[str] | None,
+        _of_models(
+            "[ROLE=]N",
+            "Most tokens of one answer, thinking included (16384), of the role model, judge or summarizer, "
+            "else of all models. Repeatable.",
+        ),
+    ] = None,
     rpm: Annotated[int | None, _of_models("N", "Most requests a minute, of each model.", min=1)] = None,
     tpm: Annotated[int | None, _of_models("N", "Most tokens a minute, of each model.", min=1)] = None,
     concurrency: Annotated[int, _of_models("N", "Most requests at once, of each model.", min=1)] = 256,
@@ -156,7 +161,7 @@ def run(
         price=price or (),
         option=option or (),
         temperature=temperature,
-        max_output_tokens=max_output_tokens,
+        max_output_tokens=max_output_tokens or (),
         schemas=not no_schema,
         limits=Limits(rpm, tpm, concurrency),
     )
