@@ -215,7 +215,7 @@ def test_ready_knows_a_bad_key_and_an_unknown_model_before_anything_is_paid(name
 
 def test_a_server_that_lists_nothing_is_ready():
     with ModelServer(lists_models=False) as server:
-        anyio.run(at(server, "openai/m").ready)
+        assert anyio.run(at(server, "openai/m").ready) is False, "it cannot be told"
 
 
 @pytest.mark.parametrize("name", APIS)

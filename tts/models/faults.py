@@ -43,7 +43,7 @@ UNUSABLE = frozenset({401, 402, 403, 404, 405, 501})
 CROWDED = frozenset({"overloaded_error", "rate_limit_error", "rate_limit_exceeded"})
 OVERLOADED = CROWDED | frozenset({"api_error", "server_error", "timeout_error"})
 MODERATED = ("moderat", "flagged", "content policy")
-OUT_OF_MONEY = ("insufficient_quota", "exceeded your current quota", "credit balance")
+OUT_OF_MONEY = ("insufficient_quota", "credit balance")
 
 
 def meaning(error: Exception, name: str) -> Again | TtsError:
