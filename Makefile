@@ -43,7 +43,7 @@ demo: $(STAMPS)/package ## run the embedded agent on real bugs; again: shows the
 	@$(BIN)/tts demo -o runs/demo $(DEMO_FLAGS)
 
 test: $(STAMPS)/test ## run the tests (TEST_FLAGS)
-	@$(BIN)/python -m pytest -q -n auto $(TEST_FLAGS)
+	@$(BIN)/python -m pytest -q -n auto --dist worksteal $(TEST_FLAGS)
 
 lint: $(STAMPS)/test $(STAMPS)/lint ## ruff, mypy, pyright and import-linter
 	@$(BIN)/ruff check --quiet .
