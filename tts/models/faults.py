@@ -53,10 +53,11 @@ def meaning(error: Exception, name: str) -> Again | TtsError:
     status = getattr(error, "status_code", None)
     told = f"{name}: {_words(error, status)}"
     kind = str(_field(error, "type") or _field(error, "code") or "")
+    broke = any(word in f"{error} {kind} {_field(error, 'code')}".lower() for word in OUT_OF_MONEY)
+    if broke and status in (None, 200, 400, 429):
+        return Unusable(told)
     if not isinstance(status, int) or status < 400:
         return _unnumbered(error, told, kind)
-    if status in (400, 429) and any(word in str(error).lower() for word in OUT_OF_MONEY):
-        return Unusable(told)
     if status not in UNUSABLE and (status in RETRIED or status >= 500 or kind in OVERLOADED):
         wait = retry_after(getattr(getattr(error, "response", None), "headers", {}))
         return Again(told, retry_after=wait, crowded=status in (429, 529) or kind == "overloaded_error")
@@ -68,8 +69,6 @@ def _unnumbered(error: Exception, told: str, kind: str) -> Again | TtsError:
     """An error that came inside a stream, from the connection, or from what could not be read."""
     if kind and kind not in OVERLOADED and "invalid" in kind:
         return Declined(told)
-    if any(word in str(error).lower() for word in OUT_OF_MONEY):
-        return Unusable(told)
     if "api_key" in str(error) or "credential" in str(error).lower():
         return Unusable(told)
     module = type(error).__module__.partition(".")[0]
