@@ -27,6 +27,7 @@ KEYS: Mapping[str, tuple[str, ...]] = {
 TOKENS = {"ANTHROPIC_AUTH_TOKEN": "auth_token", "AZURE_OPENAI_AD_TOKEN": "azure_ad_token"}
 """What an SDK calls a key that is no API key."""
 
+CONNECT_SECONDS = 30.0
 NO_KEY = "no-key"
 """What a server of the user's own is sent where no key is set: most of them want none."""
 
@@ -97,7 +98,7 @@ def _made(provider: str, options: Options, name: str) -> Any:
     try:
         sdk, maker = CLIENTS[provider]()
         stall = options.pop("stall_seconds")
-        timeout = sdk.Timeout(stall, connect=min(30.0, stall), pool=None)
+        timeout = sdk.Timeout(stall, connect=CONNECT_SECONDS, pool=None)
         return maker(timeout=timeout, http_client=sdk.DefaultAsyncHttpxClient(verify=_tls()), **options)
     except ImportError as error:
         raise UsageError(f"{name} needs the SDK's extra for its cloud: {error}") from None
