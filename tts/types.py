@@ -381,7 +381,10 @@ class Tally:
 
 @dataclass(frozen=True, slots=True)
 class Grade:
-    """What the truth says of one rollout. `score` is in [0, 1]; `resolved` when it passes in full."""
+    """What the truth says of one rollout. `score` is in [0, 1]; `resolved` when it passes in full.
+
+    `outcome` is a benchmark's own word for it, such as SWE-bench's `empty patch`; "" where it has none.
+    """
 
     rollout: str = ""
     status: Status = "finished"
@@ -389,6 +392,7 @@ class Grade:
     score: float = 0.0
     detail: str = ""
     usage: Usage = Usage()
+    outcome: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,1 @@
+"""Benchmarks: their tasks, kept apart from their truth, and their graders."""

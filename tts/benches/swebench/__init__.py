@@ -1,0 +1,1 @@
+"""SWE-bench: instances, environments without Docker, and two graders."""

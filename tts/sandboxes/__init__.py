@@ -1,0 +1,1 @@
+"""Where untrusted commands run: bubblewrap, or nothing at all when asked for by name."""
