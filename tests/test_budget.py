@@ -90,10 +90,10 @@ async def one_bank(rng: Random, limit: Budget, asked: Demand) -> Bank:
     return bank
 
 
-def test_ten_thousand_random_accounts_are_never_passed_and_well_used() -> None:
+def test_thousands_of_random_accounts_are_never_passed_and_well_used(thorough: bool) -> None:
     async def main() -> int:
         n_refused = 0
-        for seed in range(10_000):
+        for seed in range(10_000 if thorough else 3_000):
             rng = Random(seed)
             limit = drawn_budget(rng, 25, gaps=0.4)
             bank = await one_bank(rng, limit, demands(rng))
@@ -385,7 +385,8 @@ def random_limit(rng: Random) -> tuple[str, Budget]:
     return name, Budget(**{name: limit})
 
 
-def test_ten_thousand_random_runs_of_a_scripted_agent(tmp_path: Path) -> None:
+def test_thousands_of_random_runs_of_a_scripted_agent(tmp_path: Path, thorough: bool) -> None:
+    n_runs = 10_000 if thorough else 2_000
     agent = ScriptedAgent(spend_at_random, bound=AGENT_BOUND)
     cut = 0
 
@@ -415,9 +416,9 @@ def test_ten_thousand_random_runs_of_a_scripted_agent(tmp_path: Path) -> None:
             Ledger(store, local(agent), slots={"rollout": 64}) as ledger,
             anyio.create_task_group() as group,
         ):
-            for i in range(10_000):
+            for i in range(n_runs):
                 group.start_soon(one, i, ledger, places)
         store.close()
 
     anyio.run(main)
-    assert 1_000 < cut < 9_000
+    assert 0.1 * n_runs < cut < 0.9 * n_runs
