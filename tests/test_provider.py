@@ -25,6 +25,7 @@ from tts.testing.provider import (
     ModelServer,
     Says,
     Script,
+    ToolCall,
     count_tokens,
     default_script,
     faulty,
@@ -767,3 +768,65 @@ def test_without_its_server_the_import_says_what_to_install() -> None:
 def test_testing_alone_loads_no_server() -> None:
     code = "import sys, tts.testing; assert not {'uvicorn', 'starlette'} & set(sys.modules)"
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+# Tool calls
+
+
+CALLS = (ToolCall("bash", '{"command": "ls -la src"}'), ToolCall("bash", "not json"))
+
+
+@pytest.mark.parametrize("size", [1, 3, 50])
+def test_tool_calls_are_told_alike_in_one_piece_and_in_a_stream(size: int) -> None:
+    async def do(clients: Clients) -> Any:
+        stream = await clients.chat(stream=True, stream_options={"include_usage": True})
+        return await clients.chat(), await chunks(stream)
+
+    whole, told = served(Says("Let me look.", calls=CALLS), do, tokens_per_event=size)
+    (choice,) = whole.choices
+    assert (choice.finish_reason, choice.message.content) == ("tool_calls", "Let me look.")
+    calls = [(call.function.name, call.function.arguments) for call in choice.message.tool_calls]
+    assert calls == [(call.name, call.arguments) for call in CALLS]
+    deltas = [c for chunk in told for c in chunk.choices]
+    heard = {0: "", 1: ""}
+    for call in [call for c in deltas for call in c.delta.tool_calls or ()]:
+        heard[call.index] += call.function.arguments
+    assert list(heard.values()) == [call.arguments for call in CALLS]
+    assert said(told) == "Let me look."
+    assert [c.finish_reason for c in deltas if c.finish_reason] == ["tool_calls"]
+    assert told[-1].usage.completion_tokens == whole.usage.completion_tokens == 3 + 1 + 7 + 1 + 2
+
+
+def test_a_cap_cuts_the_calls_and_leaves_out_what_it_does_not_reach() -> None:
+    async def do(clients: Clients) -> Any:
+        return await clients.chat(max_tokens=6), await clients.chat(max_tokens=2)
+
+    cut, short = served(Says("Let me look.", calls=CALLS), do)
+    assert cut.choices[0].finish_reason == short.choices[0].finish_reason == "length"
+    assert [call.function.arguments for call in cut.choices[0].message.tool_calls] == ['{"comman']
+    assert short.choices[0].message.tool_calls is None
+    assert (cut.usage.completion_tokens, short.usage.completion_tokens) == (6, 2)
+
+
+def test_a_script_reads_what_was_called_before() -> None:
+    first = {"id": "a", "type": "function", "function": {"name": "bash", "arguments": '{"command": "ls"}'}}
+    turns = [*USER, {"role": "assistant", "content": None, "tool_calls": [first]}]
+    turns.append({"role": "tool", "tool_call_id": "a", "content": "README"})
+    heard: list[Asked] = []
+
+    def script(asked: Asked) -> Says:
+        heard.append(asked)
+        return Says(calls=CALLS)
+
+    reply = served(script, lambda clients: clients.chat(messages=turns))
+    assert reply.choices[0].message.content is None
+    assert heard[0].messages[1:] == (("assistant", 'bash {"command": "ls"}'), ("tool", "README"))
+
+
+def test_the_other_apis_are_told_no_calls() -> None:
+    async def do(clients: Clients) -> Any:
+        with pytest.raises(openai.InternalServerError, match="only Chat Completions"):
+            await clients.respond()
+
+    with pytest.raises(ValueError, match="only Chat Completions"):
+        served(Says(calls=CALLS), do)

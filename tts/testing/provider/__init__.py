@@ -9,7 +9,18 @@ except ImportError:
     raise ImportError("tts.testing.provider needs starlette and uvicorn: the extra `testing`") from None
 
 from tts.testing.provider.counts import Bill, Served
-from tts.testing.provider.script import Api, Asked, Fault, Kind, Says, Script, default_script, digest, faulty
+from tts.testing.provider.script import (
+    Api,
+    Asked,
+    Fault,
+    Kind,
+    Says,
+    Script,
+    ToolCall,
+    default_script,
+    digest,
+    faulty,
+)
 from tts.testing.provider.server import ModelServer
 from tts.testing.provider.tokens import count_tokens, split_tokens
 
@@ -23,6 +34,7 @@ __all__ = [
     "Says",
     "Script",
     "Served",
+    "ToolCall",
     "count_tokens",
     "default_script",
     "digest",

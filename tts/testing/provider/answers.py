@@ -27,12 +27,31 @@ class Options:
 
 @dataclass(frozen=True, slots=True)
 class Stretch:
-    """Tokens of one choice that are sent in one event; `tick` is when the last of them is made."""
+    """Tokens of one choice that are sent in one event; `tick` is when the last of them is made.
+
+    `call` is the number of the tool call that they belong to, None for thinking and text; `opens` for the
+    name of the tool, which is no text.
+    """
 
     tick: int
     text: str
     tokens: int
-    thinking: bool
+    thinking: bool = False
+    call: int | None = None
+    opens: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Called:
+    """A call of a tool, in tokens; its name is one token."""
+
+    name: str
+    arguments: list[str]
+
+    @property
+    def ticks(self) -> int:
+        """How many tokens it has."""
+        return 1 + len(self.arguments)
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,18 +62,23 @@ class Spoken:
     text: list[str]
     stop: Literal["end", "length", "refused"]
     hidden: bool
+    calls: tuple[Called, ...] = ()
 
     @property
     def ticks(self) -> int:
         """How many tokens the choice has."""
-        return len(self.thinking) + len(self.text)
+        return len(self.thinking) + len(self.text) + sum(call.ticks for call in self.calls)
 
     def stretches(self, size: int) -> Iterator[Stretch]:
-        """Yield the choice in stretches of at most `size` tokens, thinking first."""
-        for thinking, pieces, first in ((True, self.thinking, 0), (False, self.text, len(self.thinking))):
-            for at in range(0, len(pieces), size):
-                some = pieces[at : at + size]
-                yield Stretch(first + at + len(some) - 1, "".join(some), len(some), thinking)
+        """Yield the choice in stretches of at most `size` tokens: thinking, text, then tool calls."""
+        yield from (Stretch(*some, thinking=True) for some in _cut(self.thinking, 0, size))
+        first = len(self.thinking)
+        yield from (Stretch(*some) for some in _cut(self.text, first, size))
+        first += len(self.text)
+        for number, call in enumerate(self.calls):
+            yield Stretch(first, "", 1, call=number, opens=True)
+            yield from (Stretch(*some, call=number) for some in _cut(call.arguments, first + 1, size))
+            first += call.ticks
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,8 +154,27 @@ def cut_after(fault: Fault | None, answer: Answer) -> int | None:
     return fault.after_tokens if fault.after_tokens is not None else answer.output_tokens // 2
 
 
+def _cut(pieces: list[str], first: int, size: int) -> Iterator[tuple[int, str, int]]:
+    """Yield the tick of the last of some tokens, their text and their number; `first` is the first's tick."""
+    for at in range(0, len(pieces), size):
+        some = pieces[at : at + size]
+        yield first + at + len(some) - 1, "".join(some), len(some)
+
+
 def _spoken(says: Says, choice: int, cap: int | None) -> Spoken:
     thinking, text, stop = split_tokens(says.thought), split_tokens(says.of(choice)), says.stop
-    if cap is not None and len(thinking) + len(text) > cap:
-        thinking, text, stop = thinking[:cap], text[: max(cap - len(thinking), 0)], "length"
-    return Spoken(thinking, text, stop, says.hidden_thinking)
+    calls = tuple(Called(call.name, split_tokens(call.arguments)) for call in says.calls)
+    whole = Spoken(thinking, text, stop, says.hidden_thinking, calls)
+    return whole if cap is None or whole.ticks <= cap else _capped(whole, cap)
+
+
+def _capped(whole: Spoken, cap: int) -> Spoken:
+    """Return the first `cap` tokens of a choice; of a call that is not reached nothing is told."""
+    thinking = whole.thinking[:cap]
+    text = whole.text[: cap - len(thinking)]
+    calls, left = list[Called](), cap - len(thinking) - len(text)
+    for call in whole.calls:
+        if left > 0:
+            calls.append(Called(call.name, call.arguments[: left - 1]))
+            left -= call.ticks
+    return Spoken(thinking, text, "length", whole.hidden, tuple(calls))

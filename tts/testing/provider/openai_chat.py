@@ -67,16 +67,36 @@ class ChatVoice:
         text = Template(self._framed(index, {content: SLOT}), named=False)
         thought = Template(self._framed(index, {self._answer.options.reasoning_field: SLOT}), named=False)
         for stretch in spoken.stretches(self._answer.options.tokens_per_event):
-            yield _piece(stretch, thought if stretch.thinking else text, hidden=spoken.hidden)
-        yield Piece(self._chunk(index, {}, FINISH[spoken.stop]), max(spoken.ticks - 1, 0))
+            if stretch.call is not None:
+                yield self._called(index, spoken, stretch, stretch.call)
+            else:
+                yield _piece(stretch, thought if stretch.thinking else text, hidden=spoken.hidden)
+        yield Piece(self._chunk(index, {}, _finish(spoken)), max(spoken.ticks - 1, 0))
+
+    def _called(self, index: int, spoken: Spoken, stretch: Stretch, call: int) -> Piece:
+        """Return a piece of a tool call: its opening, or some of its arguments."""
+        if stretch.opens:
+            delta = {"index": call, **self._tool_call(index, call, spoken.calls[call].name, "")}
+        else:
+            delta = {"index": call, "function": {"arguments": stretch.text}}
+        data = self._chunk(index, {"tool_calls": [delta]})
+        return Piece(data, stretch.tick, made=stretch.tokens, shown=stretch.tokens)
+
+    def _tool_call(self, index: int, call: int, name: str, arguments: str) -> dict[str, Any]:
+        identity = f"call_{self._answer.asked.index}_{index}_{call}"
+        return {"id": identity, "type": "function", "function": {"name": name, "arguments": arguments}}
 
     def _whole(self, index: int, spoken: Spoken) -> dict[str, Any]:
         refused, text = spoken.stop == "refused", "".join(spoken.text)
-        message: dict[str, Any] = {"role": "assistant", "content": None if refused else text}
+        silent = refused or (not text and bool(spoken.calls))
+        message: dict[str, Any] = {"role": "assistant", "content": None if silent else text}
         message["refusal"] = text if refused else None
+        if spoken.calls:
+            calls = [(call.name, "".join(call.arguments)) for call in spoken.calls]
+            message["tool_calls"] = [self._tool_call(index, n, *call) for n, call in enumerate(calls)]
         if spoken.thinking and not spoken.hidden:
             message[self._answer.options.reasoning_field] = "".join(spoken.thinking)
-        return {"index": index, "message": message, "logprobs": None, "finish_reason": FINISH[spoken.stop]}
+        return {"index": index, "message": message, "logprobs": None, "finish_reason": _finish(spoken)}
 
     def _chunk(self, index: int, delta: Mapping[str, Any], finish: str | None = None) -> bytes:
         return event(self._framed(index, delta, finish), named=False)
@@ -89,6 +109,10 @@ class ChatVoice:
         frame: dict[str, Any] = {"id": self._id, "object": "chat.completion.chunk", "created": self._created}
         frame |= {"model": self._answer.asked.model, "choices": choices}
         return {**frame, "usage": counted} if self._counted else frame
+
+
+def _finish(spoken: Spoken) -> str:
+    return "tool_calls" if spoken.calls and spoken.stop == "end" else FINISH[spoken.stop]
 
 
 def _piece(stretch: Stretch, template: Template, *, hidden: bool) -> Piece:

@@ -98,7 +98,14 @@ def _of_messages(messages: Iterable[Mapping[str, Any]]) -> list[Block]:
     for number, message in enumerate(messages):
         role = message["role"] if message["role"] in SYSTEM else f"{message['role']} {number}"
         blocks.extend(_of_content(role, message.get("content") or []))
+        blocks.extend(_of_calls(role, message.get("tool_calls") or []))
     return blocks
+
+
+def _of_calls(role: str, calls: Iterable[Mapping[str, Any]]) -> list[Block]:
+    """Return what an earlier turn called, each as the tool's name and its arguments."""
+    functions = [call["function"] for call in calls]
+    return [Block(role, f"{function['name']} {function['arguments']}") for function in functions]
 
 
 def _of_content(role: str, content: str | list[Any]) -> list[Block]:

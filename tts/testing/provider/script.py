@@ -116,16 +116,26 @@ class Fault:
 
 
 @dataclass(frozen=True, slots=True)
+class ToolCall:
+    """A call of a tool; `arguments` is JSON text as the model wrote it, so it may be wrong."""
+
+    name: str
+    arguments: str = "{}"
+
+
+@dataclass(frozen=True, slots=True)
 class Says:
     """What the model says.
 
-    A sequence of texts is dealt to the choices in turn, and again from its start. `thinking` comes before
+    A sequence of texts is dealt to the choices in turn, and again from its start. `calls` come after the
+    text, in each choice, and only in the answers of Chat Completions. `thinking` comes before
     the text, or `thinking_tokens` tokens of filler; `hidden_thinking` is billed and takes its time but is
     not shown. Token i is sent `seconds_to_first + i * seconds_per_token` after the request, in each choice.
     `fault` goes wrong on the way.
     """
 
     text: str | Sequence[str] = ""
+    calls: Sequence[ToolCall] = ()
     thinking: str | None = None
     thinking_tokens: int | None = None
     hidden_thinking: bool = False
@@ -154,9 +164,15 @@ def default_script(asked: Asked) -> Says:
 
 
 def settled(said: Says | Fault, asked: Asked) -> Says | Fault:
-    """Return a fault that replaces the answer, or what is said, with faults of content worked in."""
+    """Return a fault that replaces the answer, or what is said, with faults of content worked in.
+
+    Raises:
+        ValueError: the script calls tools where they cannot be told.
+    """
     if isinstance(said, Fault):
         return said if said.instead else settled(replace(default_script(asked), fault=said), asked)
+    if said.calls and asked.api != "chat":
+        raise ValueError(f"only Chat Completions are told tool calls here, not {asked.api}")
     fault = said.fault
     if fault is None:
         return said
