@@ -14,12 +14,13 @@ from tts.agents.function import AgentFunction, as_agent
 from tts.errors import UsageError
 from tts.events import Chosen, Events, Listener, Noticed, TaskEnded
 from tts.executors.local import local
+from tts.flights import Done
 from tts.ledger import SLOTS, STOPPED, Ledger
 from tts.models.connections import connected
 from tts.pipeline import Pipeline, needs
 from tts.protocols import Agent, Grader, Judge, Stage, Summarizer, Workspaces, bound_of
 from tts.registry import Strategy, estimator, resolve
-from tts.run import Choice, Config, Run, extend_config
+from tts.run import Choice, Config, Run, extend_config, read_config
 from tts.scope import Cast, Role, StrategyRun, role
 from tts.store import Store
 from tts.types import FREE, Budget, Effect, Grade, Pool, Rollout, Task
@@ -180,29 +181,15 @@ class Experiment:
         return choice
 
     async def _grade(self, task: Task, choices: Sequence[Choice], ledger: Ledger) -> None:
-        """Grade each distinct output once. Nothing here flows back into a strategy."""
-        if self.grader is None or self.grade == "none":
-            return
-        keys = (key for c in choices for key in (c.used if self.grade == "all" else (c.winner,)) if key)
-        sharing: dict[str, list[Effect[Grade]]] = {}
-        for key in sorted(set(keys)):
-            record = ledger.store.find(key)
-            output = record.read(Rollout).output if record else None
-            if output:
-                sharing.setdefault(output, []).append(self._grading(self.grader, task, key))
-        async with anyio.create_task_group() as group:
-            for effects in sharing.values():
-                stored = (effect for effect in effects if ledger.store.find(effect.key))
-                group.start_soon(ledger.do, [next(stored, effects[0])])
-
-    def _grading(self, grader: Grader, task: Task, key: str) -> Effect[Grade]:
-        bound = FREE if bound_of(grader) == Budget() else bound_of(grader)
-        return Effect("grade", task, Grade, grader.fingerprint, (key,), seed=self.seed, bound=bound)
+        if self.grader is not None and self.grade != "none":
+            await grade_choices(ledger, self.grader, task, choices, which=self.grade, seed=self.seed)
 
     async def _save_config(
         self, store: Store, strategies: Sequence[Strategy], estimators: Sequence[str], events: Events
     ) -> None:
         performers = self._performers()
+        if "grader" not in performers and (earlier := read_config(store).performers.get("grader")):
+            performers["grader"] = earlier  # what it graded still counts
         names = tuple(strategy.name for strategy in strategies)
         asked = Config(names, tuple(estimators), self.seed, performers, tts.__version__)
         before = await extend_config(store, asked)
@@ -250,6 +237,46 @@ async def choose(work: StrategyRun, strategy: Strategy, pool: Pool = Pool()) -> 
         stages=work.trace(pool),
         used=tuple(key for key, use in work.uses.items() if use.kind == "rollout"),
     )
+
+
+async def grade_choices(
+    ledger: Ledger, grader: Grader, task: Task, choices: Sequence[Choice], *, which: str, seed: int
+) -> dict[str, Done[Grade]]:
+    """Grade each distinct output of the `winners`, or of `all` rollouts that the choices used, once.
+
+    Return how each new grading ended, by the key of its rollout: what this grader has graded before, under
+    whichever key, is left alone. Nothing here flows back into a strategy.
+    """
+    keys = (key for c in choices for key in (c.used if which == "all" else (c.winner,)) if key)
+    known = _graded(ledger.store, grader, task)
+    new: dict[str, str] = {}
+    for key in sorted(set(keys)):
+        output = _output(ledger.store, key)
+        if output and output not in known:
+            new.setdefault(output, key)
+    done: dict[str, Done[Grade]] = {}
+
+    async def one(key: str) -> None:
+        bound = FREE if bound_of(grader) == Budget() else bound_of(grader)
+        effect = Effect("grade", task, Grade, grader.fingerprint, (key,), seed=seed, bound=bound)
+        (done[key],) = await ledger.do([effect])
+
+    async with anyio.create_task_group() as group:
+        for key in new.values():
+            group.start_soon(one, key)
+    return done
+
+
+def _graded(store: Store, grader: Grader, task: Task) -> set[str | None]:
+    """Return the task's outputs of which the grader's grade is stored."""
+    records = store.records(kind="grade", task_id=task.id)
+    ours = (r.inputs[0] for r in records if r.performer == grader.fingerprint and r.result is not None)
+    return {_output(store, key) for key in ours}
+
+
+def _output(store: Store, key: str) -> str | None:
+    record = store.find(key)
+    return record.read(Rollout).output if record else None
 
 
 def strategy_of(given: str | Stage) -> Strategy:

@@ -9,6 +9,13 @@ import typer
 
 MODELS = "Models"
 """The group of options that say how models are asked."""
+LIMITS = "Limits"
+"""The group of options that bound what a run may use."""
+
+
+def _of(panel: str, metavar: str, told: str, *names: str, **more: Any) -> Any:
+    return typer.Option(*names, metavar=metavar, help=told, rich_help_panel=panel, **more)
+
 
 Strategies = Annotated[
     list[str] | None,
@@ -37,6 +44,55 @@ BaseUrls = Annotated[
         " models of the provider named first. Repeat it for more.",
     ),
 ]
+Temperature = Annotated[float | None, _of(MODELS, "T", "Of the agent's model; else its provider's default.")]
+RequestOptions = Annotated[
+    list[str] | None,
+    _of(
+        MODELS,
+        "KEY=JSON",
+        "Goes into the requests to the agent's model as it is: reasoning_effort=high. Repeatable.",
+        "--option",
+    ),
+]
+Templates = Annotated[
+    Path | None, _of(MODELS, "DIR", "Templates in place of the built-in prompts.", "--prompts")
+]
+Prices = Annotated[
+    list[str] | None,
+    _of(
+        MODELS,
+        "[NAME=]IN,OUT[,CACHED[,WRITE]]",
+        "Dollars per million tokens, of the agent's model or the model NAME. Repeatable.",
+        "--price",
+    ),
+]
+OutputCaps = Annotated[
+    list[str] | None,
+    _of(
+        MODELS,
+        "[ROLE=]N",
+        "Most tokens of one answer, thinking included (16384), of the role model, judge or summarizer, "
+        "else of all models. Repeatable.",
+        "--max-output-tokens",
+    ),
+]
+Rpm = Annotated[int | None, _of(MODELS, "N", "Most requests a minute, of each model.", min=1)]
+Tpm = Annotated[int | None, _of(MODELS, "N", "Most tokens a minute, of each model.", min=1)]
+Concurrency = Annotated[int, _of(MODELS, "N", "Most requests at once, of each model.", min=1)]
+NoSchema = Annotated[
+    bool,
+    typer.Option("--no-schema", help="For servers without response schemas.", rich_help_panel=MODELS),
+]
+MaxUsd = Annotated[float | None, _of(LIMITS, "USD", "Most dollars of the whole run.", "--max-cost", min=0)]
+MaxTokens = Annotated[int | None, _of(LIMITS, "N", "Most tokens of the whole run.", min=0)]
+MaxSeconds = Annotated[float | None, _of(LIMITS, "SECONDS", "Most seconds of work of the whole run.", min=0)]
+MaxRollouts = Annotated[int | None, _of(LIMITS, "N", "Most rollouts of the whole run.", min=0)]
+TaskMaxUsd = Annotated[
+    float | None, _of(LIMITS, "USD", "Most dollars of each strategy on each task.", "--task-max-cost", min=0)
+]
+RolloutUsd = Annotated[float | None, _of(LIMITS, "USD", "Most dollars of one attempt.", min=0)]
+RolloutTokens = Annotated[int | None, _of(LIMITS, "N", "Most tokens of one attempt.", min=0)]
+RolloutSeconds = Annotated[float | None, _of(LIMITS, "SECONDS", "Most seconds of one attempt.", min=0)]
 
 
 def player(group: str, told: str) -> Any:

@@ -5,8 +5,10 @@ from __future__ import annotations
 import shlex
 import signal
 import sys
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +18,7 @@ from tts.ceiling import Ceiling, ceiling
 from tts.cli.console import say
 from tts.cli.progress import Tally, meter
 from tts.errors import UsageError
+from tts.events import Listener
 from tts.experiment import FLAGS, NO_TASK, Experiment
 from tts.report import text
 from tts.run import Choice
@@ -93,7 +96,18 @@ def _limits(budget: Budget) -> list[str]:
     return parts
 
 
-async def play(experiment: Experiment, folder: Path, *, grace_seconds: float, n_rollouts: int) -> Played:
+Keeping = Callable[[Store], AbstractContextManager[Listener]]
+"""Makes a listener that keeps something beside the store of a run while it is open."""
+
+
+async def play(
+    experiment: Experiment,
+    folder: Path,
+    *,
+    grace_seconds: float,
+    n_rollouts: int,
+    keeping: Keeping = lambda _: nullcontext(lambda _: None),
+) -> Played:
     """Run what is missing in `folder`, of at most `n_rollouts` rollouts.
 
     The first Ctrl-C starts nothing more and gives what is under way `grace_seconds`; the second cancels it.
@@ -105,17 +119,24 @@ async def play(experiment: Experiment, folder: Path, *, grace_seconds: float, n_
     try:
         tally = Tally(total=n_rollouts, stored=min(n_rollouts, _n_stored(store, experiment)))
         stop = anyio.Event()
-        with meter(tally) as listener:
-            heard = replace(experiment, listeners=[*experiment.listeners, listener])
-            async with anyio.create_task_group() as group:
-                group.start_soon(_hear, stop, scope := anyio.CancelScope(), grace_seconds)
-                with scope:
-                    await heard.run_in(store, interrupt=stop)
-                group.cancel_scope.cancel()
+        with meter(tally) as listener, keeping(store) as keeper:
+            heard = replace(experiment, listeners=[*experiment.listeners, listener, keeper])
+            await interruptible(partial(heard.run_in, store), stop, grace_seconds)
         n_used = _n_used(store, experiment)
         return Played(tally.performed, max(0, n_used - tally.kept), stop.is_set())
     finally:
         store.close()
+
+
+async def interruptible(
+    work: Callable[..., Awaitable[None]], stop: anyio.Event, grace_seconds: float
+) -> None:
+    """Await `work(interrupt=stop)`; the first Ctrl-C sets `stop`, the grace's end or a second one cancels."""
+    async with anyio.create_task_group() as group:
+        group.start_soon(_hear, stop, scope := anyio.CancelScope(), grace_seconds)
+        with scope:
+            await work(interrupt=stop)
+        group.cancel_scope.cancel()
 
 
 async def _hear(stop: anyio.Event, scope: anyio.CancelScope, grace_seconds: float) -> None:
