@@ -1,0 +1,222 @@
+"""Runs commands under bubblewrap: only what is on a list can be seen, and little of it changed."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import AsyncGenerator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from tts.errors import Infra, UsageError
+from tts.sandboxes.box import INSIDE, Caps, Mount, Order, Ran
+from tts.sandboxes.groups import Group, Run, grouped
+from tts.sandboxes.preflight import bubblewrap
+from tts.sandboxes.processes import Launch, carry_out, filled
+from tts.sandboxes.setting import limited, pythons, variables
+from tts.sandboxes.table import descendants, send
+from tts.sandboxes.watch import Meter, folder, watching
+
+HOME = "/home/agent"
+USER = "1000"
+
+NAMESPACES = ("user", "pid", "ipc", "uts", "cgroup")
+
+ETC = (
+    *("ld.so.cache", "ld.so.conf", "ld.so.conf.d", "ssl", "ca-certificates", "ca-certificates.conf", "pki"),
+    *("alternatives", "localtime", "timezone", "os-release", "debian_version", "mime.types", "magic"),
+    *("protocols", "services", "fonts", "pip.conf", "xdg/pip"),
+)
+"""What of /etc is shown besides the files that are made for the box; programs look for these."""
+
+ETC_PATTERNS = ("java*", "maven*")
+
+ONLINE = ("resolv.conf", "hosts", "gai.conf")
+"""What of /etc is shown to commands that may use the network."""
+
+MADE = {
+    "passwd": f"root:x:0:0:root:/root:/usr/sbin/nologin\nagent:x:{USER}:{USER}:agent:{HOME}:/bin/bash\n"
+    "nobody:x:65534:65534:nobody:/nonexistent:/usr/sbin/nologin\n",
+    "group": f"root:x:0:\nagent:x:{USER}:\nnogroup:x:65534:\n",
+    "nsswitch.conf": "passwd: files\ngroup: files\nhosts: files dns\n",
+    "hosts": "127.0.0.1 localhost sandbox\n::1 localhost\n",
+}
+"""The files of /etc that are made for each box."""
+
+
+@dataclass(frozen=True, slots=True)
+class Bwrap:
+    """Runs commands under bubblewrap.
+
+    Inside are the system's programs (/usr), a few files of /etc, the Python that runs this, the `mounts`
+    and the workspace, which alone can be written besides HOME, /tmp and mounts that say so. `env` names
+    variables that commands are handed from this process's environment.
+    """
+
+    caps: Caps = Caps()
+    mounts: tuple[Mount, ...] = ()
+    env: tuple[str, ...] = ()
+
+    @property
+    def fingerprint(self) -> str:
+        """The name, the limits, the targets of mounts and the names of variables; nothing of the host."""
+        shown = [f"{mount.target or mount.source.name}:{'rw' * mount.writable}" for mount in self.mounts]
+        return f"bwrap {self.caps} {sorted(shown)} {sorted(self.env)}"
+
+    def problems(self) -> list[str]:
+        """Return what is not limited or closed off here.
+
+        Raises:
+            UsageError: there is no bubblewrap, or it cannot work here.
+        """
+        return [*bubblewrap().problems, *Group.problems()]
+
+    @asynccontextmanager
+    async def open(
+        self, workspace: Path, *, at: str = INSIDE, mounts: Sequence[Mount] = ()
+    ) -> AsyncGenerator[OpenBox]:
+        """Open a box around a folder; a folder `box-…` beside it holds its HOME and /tmp while it is open."""
+        bubblewrap()
+        several = (*self.mounts, *mounts)
+        _check(several, at)
+        async with folder(workspace) as place, grouped(self.caps) as group:
+            for name, text in MADE.items():
+                (place / name).write_text(text)
+            meter = Meter(self.caps, (workspace, place / "home", place / "tmp"))
+            yield OpenBox(replace(self, mounts=several), workspace.resolve(), place, at, group, meter)
+
+
+def _check(mounts: Sequence[Mount], at: str) -> None:
+    for mount in mounts:
+        if not mount.source.exists():
+            raise UsageError(f"cannot mount {mount.source}: there is no such file or folder")
+    for target in (at, *(mount.target or str(mount.source.absolute()) for mount in mounts)):
+        if not target.startswith("/") or target == "/" or ".." in Path(target).parts:
+            raise UsageError(f"a place in the sandbox is a full path other than /, not {target!r}")
+
+
+@dataclass(frozen=True, slots=True)
+class OpenBox:
+    """A workspace and a folder with HOME and /tmp, shown to one command after another."""
+
+    sandbox: Bwrap
+    workspace: Path
+    place: Path
+    cwd: str
+    group: Group
+    meter: Meter
+
+    async def run(self, order: Order) -> Ran:
+        """Return what the command came to; a signal shows as 128 and its number, as in a shell."""
+        program, caps = bubblewrap(), self.sandbox.caps
+        status_read, status_write = os.pipe()
+        options = filled(b"".join(os.fsencode(word) + b"\0" for word in self._options(order)))
+        try:
+            with self.group.run() as run:
+                flags = ["--args", str(options), "--json-status-fd", str(status_write), "--"]
+                inner = limited(caps, order.argv, processes="processes" not in self.group.kinds)
+                argv = [*run.joining(), program.path, *program.flags, *flags, *inner]
+                launch = Launch(argv, {}, None, (options, status_write))
+                tree = Inside(Status(status_read), run)
+                watch = watching(self.meter, run, tree.members)
+                ran = await carry_out(order, launch, size=caps.output_bytes, tree=tree, watch=watch)
+                return _started(run.judged(ran), tree.status)
+        finally:
+            for fd in (status_read, status_write, options):
+                os.close(fd)
+
+    def _options(self, order: Order) -> list[str]:
+        """Return what bubblewrap is told by a file, where no other process can read it."""
+        env = {**variables(self.sandbox.env, home=HOME), **order.env}
+        words = [*_system(), *_etc(self.place, online=order.network)]
+        words += ["--bind", str(self.place / "tmp"), "/tmp", "--bind", str(self.place / "home"), HOME]
+        words += ["--bind", str(self.workspace), self.cwd]
+        for path in pythons():
+            words += [] if path.is_relative_to("/usr") else ["--ro-bind", str(path), str(path)]
+        for mount in self.sandbox.mounts:
+            source = str(mount.source.absolute())
+            words += ["--bind" if mount.writable else "--ro-bind", source, mount.target or source]
+        words += [] if order.network else ["--unshare-net"]
+        words += _closing(self.sandbox.caps, str(Path(self.cwd, order.cwd)))
+        return words + [word for name, value in env.items() for word in ("--setenv", name, value)]
+
+
+def _system() -> list[str]:
+    words = ["--ro-bind", "/usr", "/usr"]
+    for path in map(Path, ("/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32")):
+        if path.is_symlink():
+            words += ["--symlink", os.readlink(path), str(path)]
+        elif path.is_dir():
+            words += ["--ro-bind", str(path), str(path)]
+    return [*words, "--proc", "/proc", "--dev", "/dev"]
+
+
+def _etc(place: Path, *, online: bool) -> list[str]:
+    etc = Path("/etc")
+    paths = [etc / name for name in (*ETC, *(ONLINE if online else ()))]
+    paths += [path for pattern in ETC_PATTERNS for path in etc.glob(pattern)]
+    words = [word for path in paths if path.exists() for word in ("--ro-bind", str(path), str(path))]
+    for name in MADE:
+        if not (online and name in ONLINE):
+            words += ["--ro-bind", str(place / name), f"/etc/{name}"]
+    return words
+
+
+def _closing(caps: Caps, cwd: str) -> list[str]:
+    """The last words: /dev and / are memory that nobody limits, so they are closed for writing."""
+    shared = ["--perms", "1777", "--size", str(max(65536, caps.memory_bytes // 4)), "--tmpfs", "/dev/shm"]
+    return [*shared, "--remount-ro", "/dev", "--remount-ro", "/", "--chdir", cwd]
+
+
+@dataclass(slots=True)
+class Status:
+    """What bubblewrap says of itself: the process that all inside descend from, and how the command ended."""
+
+    fd: int
+    _text: bytes = b""
+
+    def said(self) -> Mapping[str, int]:
+        """Return the numbers told so far."""
+        os.set_blocking(self.fd, False)
+        try:
+            self._text += os.read(self.fd, 65536)
+        except BlockingIOError:
+            pass
+        told: dict[str, int] = {}
+        for line in self._text.splitlines():
+            if line.strip().endswith(b"}"):
+                told |= json.loads(line)
+        return told
+
+
+@dataclass(frozen=True, slots=True)
+class Inside:
+    """The processes of a sandbox: its first one takes all others along when it is killed."""
+
+    status: Status
+    run: Run
+    outer: list[int] = field(default_factory=list[int])
+
+    def members(self) -> list[int]:
+        """Return bubblewrap's own process inside and all that descend from it."""
+        first = self.status.said().get("child-pid")
+        return sorted({*self.run.members(), *descendants([first] if first else [])})
+
+    def kill(self, number: int) -> bool:
+        """Send a signal to each; the first process inside only hears SIGKILL."""
+        alive = self.members()
+        send(alive, number)
+        return bool(alive)
+
+
+def _started(ran: Ran, status: Status) -> Ran:
+    """Return a result.
+
+    Raises:
+        Infra: bubblewrap never came so far as to start the command.
+    """
+    if ran.ended == "exited" and "exit-code" not in status.said():
+        said = (ran.errors or ran.output).strip().splitlines() or ["no message"]
+        raise Infra(f"bubblewrap could not start a command: {said[-1][:300]}")
+    return ran

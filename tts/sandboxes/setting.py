@@ -1,0 +1,42 @@
+"""What a command finds when it starts: its variables and its resource limits."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from tts.sandboxes.box import Caps
+
+SYSTEM_PATH = ("/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin")
+
+LIMITED = 'ulimit -c 0; ulimit -f "$1"; ulimit -d "$2"; {more}shift 3; exec "$@"'
+PROCESSES = 'ulimit -u "$3" 2>/dev/null || ulimit -p "$3" 2>/dev/null; '
+
+
+def search_path() -> str:
+    """Return the PATH inside: this Python's own programs before the system's."""
+    return os.pathsep.join(dict.fromkeys((f"{sys.prefix}/bin", f"{sys.base_prefix}/bin", *SYSTEM_PATH)))
+
+
+def variables(names: Sequence[str], *, home: str) -> dict[str, str]:
+    """Return the environment that every command starts from, and the host's variables of these names."""
+    fixed = {"PATH": search_path(), "HOME": home, "LANG": "C.UTF-8", "TERM": "dumb"}
+    return fixed | {name: os.environ[name] for name in names if name in os.environ}
+
+
+def pythons() -> list[Path]:
+    """Return the folders of the Python that runs this, and of the one that its environment was made from."""
+    return [Path(place) for place in dict.fromkeys((sys.base_prefix, sys.prefix))]
+
+
+def limited(caps: Caps, argv: Sequence[str], *, processes: bool = False) -> list[str]:
+    """Return a command that sets its own resource limits and then becomes `argv`.
+
+    The limits are of one process each: the largest file, private memory, no core files and, when asked,
+    the number of processes of its user.
+    """
+    script = LIMITED.format(more=PROCESSES if processes else "")
+    numbers = (caps.file_bytes // 512, caps.memory_bytes // 1024, caps.processes)
+    return ["/bin/sh", "-c", script, "sh", *map(str, numbers), *argv]

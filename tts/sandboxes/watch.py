@@ -1,0 +1,151 @@
+"""Watches what the kernel does not limit: the size on disk and, without control groups, all the rest."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import tempfile
+import time
+from collections.abc import AsyncGenerator, Callable, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import anyio
+from anyio import CancelScope, to_thread
+
+from tts.errors import Infra
+from tts.sandboxes.box import Caps
+from tts.sandboxes.groups import Run
+from tts.sandboxes.processes import Stop, Watch
+from tts.sandboxes.table import resident_bytes
+
+TICK_SECONDS = 0.05
+SHARE = 0.03
+"""The part of the time that may go into measuring one box."""
+
+
+@dataclass(slots=True)
+class Meter:
+    """Measures the folders of one box, seldom when that takes long."""
+
+    caps: Caps
+    folders: Sequence[Path]
+    known: int = 0
+    _cost: float = 0.0
+    _at: float = 0.0
+    _free: int = -1
+
+    def due(self) -> bool:
+        """Whether to measure now: the disk has lost much since the last time, or a while has passed."""
+        waited = time.monotonic() - self._at
+        if waited < self._cost / SHARE:
+            return False
+        lost = self._free - _free_bytes(self.folders[0])
+        return self._free < 0 or lost * 4 >= self.caps.total_bytes - self.known or waited > 2.0
+
+    async def measure(self, pids: Sequence[int]) -> bool:
+        """Measure now, and return whether the box is over its limit and still grows."""
+        began = time.monotonic()
+        free = _free_bytes(self.folders[0])
+        total = await to_thread.run_sync(_size, self.folders, pids)
+        over = total > max(self.caps.total_bytes, self.known)
+        self._at = time.monotonic()
+        self.known, self._cost, self._free = total, self._at - began, free
+        return over
+
+
+def watching(meter: Meter, run: Run, members: Callable[[], Sequence[int]]) -> Watch:
+    """Return the watch over one command."""
+    caps, kernel = meter.caps, run.group.kinds
+
+    async def watch(stop: Stop) -> None:
+        pause = TICK_SECONDS
+        while True:
+            began = time.monotonic()
+            pids = run.members() if kernel else members()
+            if hit := run.hit():
+                return stop(hit)
+            if "processes" not in kernel and len(pids) > caps.processes:
+                return stop("processes")
+            if "memory" not in kernel and resident_bytes(pids, caps.memory_bytes) > caps.memory_bytes:
+                return stop("memory")
+            pause = max(TICK_SECONDS, (time.monotonic() - began) / SHARE)
+            if meter.due() and await meter.measure(pids):
+                return stop("size")
+            await anyio.sleep(pause)
+
+    return watch
+
+
+@asynccontextmanager
+async def folder(workspace: Path) -> AsyncGenerator[Path]:
+    """Yield a new folder beside the workspace with `home` and `tmp` in it; it is removed afterwards.
+
+    Raises:
+        Infra: it cannot be made or removed.
+    """
+    try:
+        place = Path(tempfile.mkdtemp(prefix="box-", dir=workspace.resolve().parent))
+        for name in ("home", "tmp"):
+            (place / name).mkdir(mode=0o700)
+    except OSError as problem:
+        raise Infra(f"cannot make a folder beside the workspace: {problem}") from problem
+    try:
+        yield place
+    finally:
+        with CancelScope(shield=True):
+            await to_thread.run_sync(remove, place)
+
+
+def remove(place: Path) -> None:
+    """Remove a folder, however deep it is and whatever rights were taken from it.
+
+    Raises:
+        Infra: something of it is left.
+    """
+    said = _quietly("rm", "-rf", "--", str(place))
+    if place.exists():
+        _quietly("chmod", "-R", "u+rwx", "--", str(place))
+        said = _quietly("rm", "-rf", "--", str(place))
+    if place.exists():
+        raise Infra(f"cannot remove {place}: {said}")
+
+
+def _quietly(*argv: str) -> str:
+    done = subprocess.run(argv, capture_output=True, check=False, stdin=subprocess.DEVNULL)
+    return done.stderr.decode(errors="replace").strip()[-200:]
+
+
+def _free_bytes(place: Path) -> int:
+    try:
+        disk = os.statvfs(place)
+    except OSError:
+        return 0
+    return disk.f_bfree * disk.f_frsize
+
+
+def _size(folders: Sequence[Path], pids: Sequence[int]) -> int:
+    """Return the bytes on disk of folders, and of files without a name that processes hold open."""
+    done = subprocess.run(
+        ["du", "-skx", "--", *map(str, folders)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        stdin=subprocess.DEVNULL,
+        check=False,
+    )
+    rows = [line.split(b"\t", 1)[0] for line in done.stdout.splitlines()]
+    return sum(int(row) for row in rows if row.isdigit()) * 1024 + _nameless(pids)
+
+
+def _nameless(pids: Sequence[int]) -> int:
+    sizes: dict[tuple[int, int], int] = {}
+    for pid in pids:
+        try:
+            for entry in os.scandir(f"/proc/{pid}/fd"):
+                found = os.stat(entry.path)
+                if found.st_nlink == 0 and found.st_mode & 0o170000 == 0o100000:
+                    sizes[found.st_dev, found.st_ino] = found.st_blocks * 512
+        except OSError:
+            continue
+    return sum(sizes.values())
