@@ -182,15 +182,12 @@ class MiniAgent:
         except ValueError as error:
             raise UsageError(f"mini-swe-agent's configuration: {line(str(error), 300)}") from None
         if "a-claim-9137" not in self._priors([Summary(claims=("a-claim-9137",))]):
-            raise UsageError(
-                "the prompt 'mini' leaves out what it is for: its block `priors` needs the priors"
-            )
+            raise UsageError("the prompt 'mini' leaves out the priors: its block `priors` needs {{ prior }}")
         if self.priced and dollars(Usage(calls=1), name, self.source.priced()) is None:
             raise UsageError(f"a cost limit needs a price, and nobody publishes one of {name}: give it")
         if self.place == "docker" and shutil.which(docker(self.settings.environment)) is None:
-            raise UsageError(
-                f"{docker(self.settings.environment)} is not there: use the environment bubblewrap"
-            )
+            engine = docker(self.settings.environment)
+            raise UsageError(f"there is no {engine}: install it, or use the environment bubblewrap")
         self.sandbox.problems()
         self._check_key(mini)
 

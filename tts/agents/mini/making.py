@@ -44,9 +44,11 @@ def made(
         raise UsageError(
             f"{model!r} is no model: write PROVIDER/NAME as litellm has it, such as openai/gpt-5"
         )
-    for name, value in {**agent, "seconds": seconds}.items():
-        if value is not None and not 0 < value < float("inf"):
-            raise UsageError(f"{name} is more than 0, not {value}")
+    for name, value in agent.items():
+        if value is not None and not 0 <= value < float("inf"):
+            raise UsageError(f"{name} is 0 (no limit) or more, not {value}")
+    if seconds is not None and not 0 < seconds < float("inf"):
+        raise UsageError(f"seconds are more than 0, not {seconds}")
     found = settings(config, model=model, agent=agent, model_kwargs=model_kwargs)
     return MiniAgent(
         source=Source(
@@ -63,7 +65,7 @@ def made(
         seconds=seconds,
         trajectories=trajectories,
         prompts=prompts,
-        priced=agent.get("cost_limit") is not None,
+        priced=bool(agent.get("cost_limit")),
     )
 
 

@@ -65,11 +65,11 @@ def settings(
     files = [spec for spec in specs if "=" not in spec]
     read = [_read(spec) for spec in ([] if files else [mini.default])] + [_read(spec) for spec in specs]
     merged: dict[str, Any] = mini.merge(*read)
-    own = {"agent": _given(agent), "model": {"model_name": model, "model_kwargs": _given(model_kwargs)}}
-    merged = mini.merge(merged, own)
     for section in ("agent", "model", "environment"):
         if not isinstance(merged.setdefault(section, {}), dict):
             raise UsageError(f"the section {section!r} of mini-swe-agent's configuration is no mapping")
+    own = {"agent": _given(agent), "model": {"model_name": model, "model_kwargs": _given(model_kwargs)}}
+    merged = mini.merge(merged, own)
     _refuse(merged)
     return _settings(merged, model)
 
