@@ -76,17 +76,19 @@ def write(path: Path, patches: Mapping[str, str | None], model_name: str) -> Non
     `patches` are by instance; None is written as an empty patch. Readers see the old file or
     the new one whole.
     """
-    entries = (
-        {"model_name_or_path": model_name, "instance_id": task_id, "model_patch": patch or ""}
-        for task_id, patch in patches.items()
-    )
     with replacing(path) as file:
         if path.name.endswith(".jsonl"):
-            for entry in entries:
-                file.write(_encoded(entry) + b"\n")
+            for task_id, patch in patches.items():
+                file.write(line_of(task_id, patch, model_name) + b"\n")
         else:
-            file.write(_encoded({entry["instance_id"]: entry for entry in entries}, indent=2) + b"\n")
+            whole = {task_id: _entry(task_id, patch, model_name) for task_id, patch in patches.items()}
+            file.write(json.dumps(whole, indent=2).encode() + b"\n")
 
 
-def _encoded(value: object, indent: int | None = None) -> bytes:
-    return json.dumps(value, indent=indent).encode()
+def line_of(task_id: str, patch: str | None, model_name: str) -> bytes:
+    """Return a prediction as a line of `all_preds.jsonl`."""
+    return json.dumps(_entry(task_id, patch, model_name)).encode()
+
+
+def _entry(task_id: str, patch: str | None, model_name: str) -> dict[str, str]:
+    return {"model_name_or_path": model_name, "instance_id": task_id, "model_patch": patch or ""}
