@@ -1,6 +1,10 @@
 """Command agents: real programs in real sandboxes, and hostile output."""
 
 import json
+import os
+import shutil
+import subprocess
+import sys
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -14,9 +18,13 @@ from tts.agents.command.said import count, dollars
 from tts.agents.command.template import LONGEST_ARGUMENT, Template
 from tts.errors import Infra, UsageError
 from tts.executors.rollout import RolloutRunner
-from tts.sandboxes.box import Ran
+from tts.prompts import Prompts
+from tts.sandboxes.box import Mount, Ran
+from tts.sandboxes.bwrap import Bwrap
+from tts.sandboxes.none import NoSandbox
+from tts.testing import AgentContract
 from tts.types import Budget, Effect, Rollout, Summary, Task, Usage
-
+from tts.workspaces.git import GitWorkspaces
 
 ENDED = Ran(0)
 
@@ -162,6 +170,11 @@ def test_a_prompt_is_one_argument_and_no_shell_text():
 def test_a_command_that_cannot_be_read_says_what_would_be_right(command, said):
     with pytest.raises(UsageError, match=said):
         faked(command=command)
+
+
+def test_an_argument_is_what_the_system_takes():
+    (_, argument) = Template("t {prompt}").filled({"prompt": "a\0b\ud800c"})
+    assert argument == "a\ufffdb?c"
 
 
 def test_an_argument_that_is_too_long_says_the_way_out():
@@ -702,3 +715,192 @@ def test_a_key_of_the_environment_does_not_enter_the_trajectory(monkeypatch):
     told = repr((rollout, steps))
     assert "very-secret-value" not in told
     assert "also-secret-here" not in told
+
+
+# Real programs in real sandboxes
+
+PROGRAM = """
+import json, os, pathlib, sys
+
+told = {name: value for name, value in os.environ.items() if name.startswith("TTS_")}
+prompt = pathlib.Path(told["TTS_PROMPT_FILE"]).read_text()
+priors = json.loads(pathlib.Path(told["TTS_PRIORS"]).read_text())
+step = {"thought": "I am number " + told["TTS_INDEX"], "action": "edit", "observation": "ok"}
+print(json.dumps(step), flush=True)
+assert os.getcwd() == told["TTS_WORKSPACE"]
+assert "Make it two." in prompt
+pathlib.Path("number.txt").write_text("2\\n")
+pathlib.Path("seen.txt").write_text(f"{sys.argv[1:]} {len(priors)} {sys.stdin.read()[-12:]!r}\\n")
+print(json.dumps({"answer": "two", "total_usage": {"input_tokens": 9, "output_tokens": 2, "cost_usd": 0.01}}))
+"""
+
+WITH_BWRAP = pytest.param(
+    "bwrap", marks=pytest.mark.skipif(shutil.which("bwrap") is None, reason="bubblewrap is not installed")
+)
+both = pytest.mark.parametrize("kind", ["none", WITH_BWRAP])
+
+
+@pytest.fixture
+def made(tmp_path):
+    """Makes an agent of a program's text, in a folder that the sandbox shows."""
+
+    def make(kind, text=PROGRAM, *, arguments="", interpreter=sys.executable, **options):
+        tools = tmp_path / "tools"
+        tools.mkdir(exist_ok=True)
+        (tools / "mytool").write_text(f"#!{interpreter}\n{text}")
+        (tools / "mytool").chmod(0o755)
+        sandbox = NoSandbox() if kind == "none" else Bwrap(mounts=(Mount(tools),))
+        return CommandAgent(command=f"{tools / 'mytool'} {arguments}", sandbox=sandbox, **options)
+
+    return make
+
+
+@pytest.fixture
+def repository(tmp_path):
+    """A task whose repository holds one file."""
+    place = tmp_path / "repository"
+    place.mkdir()
+    (place / "number.txt").write_text("1\n")
+    named = ("-c", "user.name=a", "-c", "user.email=a@b")
+    clean = {**os.environ, "GIT_CONFIG_GLOBAL": os.devnull, "GIT_CONFIG_NOSYSTEM": "1"}
+    for words in (("init", "-q"), ("add", "."), (*named, "commit", "-q", "-m", "one"), ("rev-parse", "HEAD")):
+        done = subprocess.run(
+            ["git", *words], cwd=place, env=clean, check=True, capture_output=True, text=True
+        )
+    return Task("task-1", "Make it two.", repo=str(place), base_commit=done.stdout.strip())
+
+
+@both
+def test_a_program_edits_the_workspace(kind, made, repository, tmp_path):
+    agent = made(kind, arguments="{index} 'a  b' {workspace}")
+    anyio.run(agent.ready)
+    rollout, steps = attempted(
+        agent,
+        task=repository,
+        index=2,
+        workspaces=GitWorkspaces(tmp_path / "work"),
+        priors=[Summary(key="s", rollout="r", claims=("I did it.",))],
+    )
+    assert (rollout.status, rollout.error, rollout.answer) == ("finished", "", "two")
+    assert brief(steps) == [("I am number 2", "edit", "ok")]
+    assert rollout.usage == Usage(calls=1, input_tokens=9, output_tokens=2, known_usd=0.01)
+    files = [line for line in rollout.patch.splitlines() if line.startswith("+++")]
+    assert files == ["+++ b/number.txt", "+++ b/seen.txt"]
+    assert "\n-1\n+2\n" in rollout.patch
+    assert "['2', 'a  b', '/" in rollout.patch
+    assert " 1 'Make it two.'" in rollout.patch
+
+
+@both
+def test_hostile_bytes_of_a_program_break_nothing(kind, made):
+    text = r"""
+import os, sys
+os.write(1, b"\xff\xfe not utf-8 \x1b[31mred\x1b]0;title\x07\n" + b"x" * 3_000_000 + b"\n")
+os.write(1, b'{"a":' * 50_000 + b"\n" + b'{"usage": {"input_tokens": ' + b"9" * 5000 + b"}}\n\0\0\r\n no end")
+os.write(2, b"\xff\x1b[31mbad")
+sys.exit(3)
+"""
+    rollout, steps = attempted(made(kind, text, interpreter=sys.executable))
+    told = repr([brief(steps), rollout.error, rollout.answer])
+    assert "\\x1b" not in told
+    assert rollout.status == "failed"
+    assert rollout.error.endswith("bad")
+    assert rollout.answer.endswith("no end")
+    assert rollout.usage.usd is None
+
+
+@both
+def test_a_program_that_takes_too_long_keeps_its_steps(kind, made):
+    text = "echo started; trap '' TERM; while :; do sleep 1; done"
+    rollout, steps = attempted(made(kind, text, interpreter="/bin/sh", seconds=0.5))
+    assert rollout.status == "limit"
+    assert "0.5 seconds" in rollout.error
+    assert brief(steps) == [("", "", "started")]
+
+
+@both
+def test_a_cancelled_program_is_killed_and_keeps_its_steps(kind, made, tmp_path):
+    text = """
+echo '{"thought": "I start", "action": "wait", "observation": "..."}'
+echo 'and then'
+sleep 6139.137 &
+echo '{"usage": {"cost_usd": 0.25}}'
+wait
+"""
+    agent, heard = made(kind, text, interpreter="/bin/sh"), Heard()
+    effect = Effect("rollout", TASK, Rollout, agent.fingerprint, bound=agent.bound)
+    killed = []
+
+    async def run(group):
+        try:
+            await RolloutRunner(agent).perform([effect], heard)
+        except BaseException:
+            killed.append(True)
+            raise
+
+    async def main():
+        heard.news = anyio.Event()
+        async with anyio.create_task_group() as group:
+            group.start_soon(run, group)
+            with anyio.fail_after(20):
+                await heard.news.wait()
+            group.cancel_scope.cancel()
+
+    anyio.run(main)
+    assert killed
+    assert not [path for path in Path("/proc").glob("[0-9]*/cmdline") if b"6139.137" in _read(path)]
+    assert brief(heard.steps_heard)[0] == ("I start", "wait", "...")
+    assert heard.steps_heard[0].returncode is None
+
+
+def _read(path):
+    try:
+        return path.read_bytes()
+    except OSError:
+        return b""
+
+
+@both
+def test_a_program_whose_interpreter_is_missing_has_failed(kind, made):
+    rollout, _ = attempted(made(kind, "x", interpreter="/no/such/interpreter"))
+    assert rollout.status == "failed"
+    assert "inside the sandbox" in rollout.error
+
+
+@both
+def test_a_limit_ends_a_running_program(kind, made):
+    text = """while :; do echo '{"action": "a", "usage": {"cost_usd": 0.4}}'; done"""
+    rollout, steps = attempted(made(kind, text, interpreter="/bin/sh"), limits=Budget(usd=1.0))
+    assert rollout.status == "limit"
+    assert rollout.usage.known_usd == pytest.approx(1.2)
+    assert len(steps) == 3
+
+
+@both
+def test_a_program_that_is_not_there_is_said_before_the_first_attempt(kind):
+    sandbox = NoSandbox() if kind == "none" else Bwrap()
+    for program in ("no-such-tool-9137", "/no/such/tool"):
+        agent = CommandAgent(command=f"{program} {{prompt_file}}", sandbox=sandbox)
+        with pytest.raises(UsageError, match=r"not visible inside the sandbox.*--mount DIR.*--sandbox none"):
+            anyio.run(agent.ready)
+    anyio.run(CommandAgent(command="sh -c true", sandbox=sandbox).ready)
+    anyio.run(CommandAgent(command="./in/the/workspace", sandbox=sandbox).ready)
+
+
+@pytest.mark.skipif(shutil.which("bwrap") is None, reason="bubblewrap is not installed")
+def test_a_program_outside_of_the_mounts_is_not_visible(made):
+    agent = made("bwrap")
+    with pytest.raises(UsageError, match="not visible"):
+        anyio.run(replace(agent, sandbox=Bwrap()).ready)
+
+
+def test_a_prompt_without_the_task_is_said(tmp_path):
+    (tmp_path / "command.jinja").write_text("{% block prompt %}Do it.{% endblock %}")
+    agent = CommandAgent(command="sh", sandbox=NoSandbox(), prompts=Prompts(tmp_path))
+    with pytest.raises(UsageError, match="leaves out the task"):
+        anyio.run(agent.ready)
+
+
+class TestCommandAgent(AgentContract):
+    agent = CommandAgent(command="sh -c 'echo one; echo two'", sandbox=NoSandbox())
+    turns = 100_000

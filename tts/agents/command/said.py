@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any, TypeAlias, cast
 
@@ -64,8 +64,7 @@ def text(value: Any, *names: str) -> str:
 def objects(value: Any) -> Iterator[Object]:
     """Yield the objects of a list."""
     if isinstance(value, list):
-        many: list[Any] = value
-        yield from (one for one in many if isinstance(one, dict))
+        yield from (one for one in cast("Iterable[Any]", value) if isinstance(one, dict))
 
 
 def shown(value: Any) -> str:

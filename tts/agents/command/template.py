@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from string import Formatter
 
 from tts.errors import UsageError
+from tts.hostile import size_of
 
 PLACEHOLDERS = ("prompt", "prompt_file", "workspace", "index", "seed")
 LONGEST_ARGUMENT = 128 * 1024 - 1
@@ -53,14 +54,19 @@ class Template:
         Raises:
             UsageError: one is too long for the system.
         """
-        arguments = [word.format_map(values).replace("\0", "\ufffd") for word in self.words]
-        longest = max(len(argument.encode("utf-8", "replace")) for argument in arguments)
+        arguments = [_passable(word.format_map(values)) for word in self.words]
+        longest = max(map(size_of, arguments))
         if longest > LONGEST_ARGUMENT:
             raise UsageError(
                 f"an argument of {longest} bytes is longer than the system takes ({LONGEST_ARGUMENT}); "
                 "give the prompt as {prompt_file} instead of {prompt}"
             )
         return arguments
+
+
+def _passable(argument: str) -> str:
+    """Return an argument as the system takes it: without the null character and lone surrogates."""
+    return argument.replace("\0", "\ufffd").encode("utf-8", "replace").decode("utf-8")
 
 
 def _split(text: str) -> tuple[str, ...]:
