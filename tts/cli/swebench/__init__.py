@@ -1,0 +1,1 @@
+"""`tts swebench`: benchmark tasks through strategies, predictions and trajectories out, grades afterwards."""
