@@ -10,8 +10,9 @@ from typing import Annotated, cast
 import typer
 
 import tts
-from tts.cli import check, demo, replay, report, run, show, strategies
+from tts.cli import check, demo, export, replay, report, run, show, strategies
 from tts.cli.help import Grouped
+from tts.cli.swebench.commands import app as swebench
 from tts.errors import TtsError, UsageError
 from tts.report.text import line
 
@@ -34,11 +35,13 @@ COMMANDS = (
     show.show,
     replay.replay,
     report.report,
+    export.export,
     strategies.strategies,
 )
 for command in COMMANDS:
     shape = Grouped if command is run.run else None
     app.command(cls=shape, epilog=sys.modules[command.__module__].EXAMPLES)(command)
+app.add_typer(swebench)
 
 
 def _version(asked: bool) -> None:
