@@ -32,6 +32,10 @@ class Caps:
     output_bytes: int = MIB
 
 
+CAPS = Caps()
+"""The limits that hold where none are given."""
+
+
 @dataclass(frozen=True, slots=True)
 class Mount:
     """A folder or file of the host that a sandbox shows at `target` ("": the same path)."""
@@ -45,8 +49,10 @@ class Mount:
 class Ran:
     """What became of one command.
 
-    `returncode` is the exit status, or minus the signal's number. `output` is what it printed, stderr in its
-    place unless they were asked apart; bytes that are no UTF-8 are replaced. `lost_bytes` were not kept.
+    `returncode` is the exit status, or minus the signal's number; a sandbox that only has a shell's word for
+    a signal gives 128 plus its number. 126: it could not be run at all. `output` is what it printed, stderr
+    in its place unless they were asked apart; bytes that are no UTF-8 are replaced. `lost_bytes` were not
+    kept.
     """
 
     returncode: int

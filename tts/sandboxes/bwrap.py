@@ -4,24 +4,23 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import AsyncGenerator, Mapping, Sequence
-from contextlib import asynccontextmanager
-from dataclasses import dataclass, field, replace
+import signal
+from collections.abc import AsyncGenerator, Generator, Mapping, Sequence
+from contextlib import asynccontextmanager, contextmanager, suppress
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from tts.errors import Infra, UsageError
-from tts.sandboxes.box import INSIDE, Caps, Mount, Order, Ran
+from tts.sandboxes.box import CAPS, INSIDE, Caps, Mount, Order, Ran
 from tts.sandboxes.groups import Group, Run, grouped
 from tts.sandboxes.preflight import bubblewrap
-from tts.sandboxes.processes import Launch, carry_out, filled
+from tts.sandboxes.processes import UNRUNNABLE, Launch, carry_out, filled
 from tts.sandboxes.setting import limited, pythons, variables
-from tts.sandboxes.table import descendants, send
-from tts.sandboxes.watch import Meter, folder, watching
+from tts.sandboxes.table import alive, descendants, parent, send
+from tts.sandboxes.watch import Meter, Watch, folder
 
 HOME = "/home/agent"
 USER = "1000"
-
-NAMESPACES = ("user", "pid", "ipc", "uts", "cgroup")
 
 ETC = (
     *("ld.so.cache", "ld.so.conf", "ld.so.conf.d", "ssl", "ca-certificates", "ca-certificates.conf", "pki"),
@@ -54,7 +53,7 @@ class Bwrap:
     variables that commands are handed from this process's environment.
     """
 
-    caps: Caps = Caps()
+    caps: Caps = CAPS
     mounts: tuple[Mount, ...] = ()
     env: tuple[str, ...] = ()
 
@@ -80,11 +79,12 @@ class Bwrap:
         bubblewrap()
         several = (*self.mounts, *mounts)
         _check(several, at)
-        async with folder(workspace) as place, grouped(self.caps) as group:
+        root = workspace.resolve()  # noqa: ASYNC240
+        async with folder(root) as place, grouped(self.caps) as group:
             for name, text in MADE.items():
                 (place / name).write_text(text)
-            meter = Meter(self.caps, (workspace, place / "home", place / "tmp"))
-            yield OpenBox(replace(self, mounts=several), workspace.resolve(), place, at, group, meter)
+            meter = Meter(self.caps, (root, place / "home", place / "tmp"))
+            yield OpenBox(replace(self, mounts=several), root, place, at, group, meter)
 
 
 def _check(mounts: Sequence[Mount], at: str) -> None:
@@ -109,22 +109,15 @@ class OpenBox:
 
     async def run(self, order: Order) -> Ran:
         """Return what the command came to; a signal shows as 128 and its number, as in a shell."""
-        program, caps = bubblewrap(), self.sandbox.caps
-        status_read, status_write = os.pipe()
-        options = filled(b"".join(os.fsencode(word) + b"\0" for word in self._options(order)))
-        try:
-            with self.group.run() as run:
-                flags = ["--args", str(options), "--json-status-fd", str(status_write), "--"]
-                inner = limited(caps, order.argv, processes="processes" not in self.group.kinds)
-                argv = [*run.joining(), program.path, *program.flags, *flags, *inner]
-                launch = Launch(argv, {}, None, (options, status_write))
-                tree = Inside(Status(status_read), run)
-                watch = watching(self.meter, run, tree.members)
-                ran = await carry_out(order, launch, size=caps.output_bytes, tree=tree, watch=watch)
-                return _started(run.judged(ran), tree.status)
-        finally:
-            for fd in (status_read, status_write, options):
-                os.close(fd)
+        caps, cwd = self.sandbox.caps, os.path.join(self.cwd, order.cwd)
+        with _handed(self._options(order)) as options, self.group.run() as run:
+            argv = [bubblewrap().path, *bubblewrap().flags, *options.flags]
+            inner = limited(order.argv, cwd, caps, more=self.group.missing)
+            tree = Inside(options.status, run)
+            launch = Launch([*run.joining(), *argv, *inner], {}, options.fds)
+            watch = Watch(self.meter, run, tree.members)
+            ran = await carry_out(order, launch, size=caps.output_bytes, tree=tree, watch=watch)
+            return options.status.checked(ran)
 
     def _options(self, order: Order) -> list[str]:
         """Return what bubblewrap is told by a file, where no other process can read it."""
@@ -138,7 +131,7 @@ class OpenBox:
             source = str(mount.source.absolute())
             words += ["--bind" if mount.writable else "--ro-bind", source, mount.target or source]
         words += [] if order.network else ["--unshare-net"]
-        words += _closing(self.sandbox.caps, str(Path(self.cwd, order.cwd)))
+        words += _closing(self.sandbox.caps)
         return words + [word for name, value in env.items() for word in ("--setenv", name, value)]
 
 
@@ -163,10 +156,42 @@ def _etc(place: Path, *, online: bool) -> list[str]:
     return words
 
 
-def _closing(caps: Caps, cwd: str) -> list[str]:
+def _closing(caps: Caps) -> list[str]:
     """The last words: /dev and / are memory that nobody limits, so they are closed for writing."""
     shared = ["--perms", "1777", "--size", str(max(65536, caps.memory_bytes // 4)), "--tmpfs", "/dev/shm"]
-    return [*shared, "--remount-ro", "/dev", "--remount-ro", "/", "--chdir", cwd]
+    return [*shared, "--remount-ro", "/dev", "--remount-ro", "/", "--chdir", "/"]
+
+
+@dataclass(frozen=True, slots=True)
+class Handed:
+    """The descriptors that bubblewrap is handed, and the options that name them."""
+
+    fds: tuple[int, int]
+    status: Status
+
+    @property
+    def flags(self) -> list[str]:
+        """The options, up to the command itself."""
+        return ["--args", str(self.fds[0]), "--json-status-fd", str(self.fds[1]), "--"]
+
+
+@contextmanager
+def _handed(words: Sequence[str]) -> Generator[Handed]:
+    """Yield a file with options and a pipe for news, closed afterwards.
+
+    Raises:
+        UsageError: an option holds a byte that would end it.
+    """
+    if any("\0" in word for word in words):
+        raise UsageError("a variable or a place in the sandbox cannot hold a NUL character")
+    options = filled(b"".join(os.fsencode(word) + b"\0" for word in words))
+    read, write = os.pipe()
+    os.set_blocking(read, False)
+    try:
+        yield Handed((options, write), Status(read))
+    finally:
+        for fd in (options, read, write):
+            os.close(fd)
 
 
 @dataclass(slots=True)
@@ -178,16 +203,24 @@ class Status:
 
     def said(self) -> Mapping[str, int]:
         """Return the numbers told so far."""
-        os.set_blocking(self.fd, False)
-        try:
+        with suppress(BlockingIOError):
             self._text += os.read(self.fd, 65536)
-        except BlockingIOError:
-            pass
         told: dict[str, int] = {}
         for line in self._text.splitlines():
             if line.strip().endswith(b"}"):
                 told |= json.loads(line)
         return told
+
+    def checked(self, ran: Ran) -> Ran:
+        """Return a result.
+
+        Raises:
+            Infra: bubblewrap never came so far as to start the command.
+        """
+        if ran.ended != "exited" or ran.returncode == UNRUNNABLE or "exit-code" in self.said():
+            return ran
+        said = (ran.errors or ran.output).strip().splitlines() or ["no message"]
+        raise Infra(f"bubblewrap could not start a command: {said[-1][:300]}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,27 +229,18 @@ class Inside:
 
     status: Status
     run: Run
-    outer: list[int] = field(default_factory=list[int])
 
     def members(self) -> list[int]:
-        """Return bubblewrap's own process inside and all that descend from it."""
+        """Return what is alive: the first process inside, all below it, and bubblewrap in its group."""
+        if self.run.folders:
+            return [pid for pid in self.run.members() if alive(pid)]
         first = self.status.said().get("child-pid")
-        return sorted({*self.run.members(), *descendants([first] if first else [])})
+        return sorted(descendants([first])) if first else []
 
     def kill(self, number: int) -> bool:
-        """Send a signal to each; the first process inside only hears SIGKILL."""
-        alive = self.members()
-        send(alive, number)
-        return bool(alive)
-
-
-def _started(ran: Ran, status: Status) -> Ran:
-    """Return a result.
-
-    Raises:
-        Infra: bubblewrap never came so far as to start the command.
-    """
-    if ran.ended == "exited" and "exit-code" not in status.said():
-        said = (ran.errors or ran.output).strip().splitlines() or ["no message"]
-        raise Infra(f"bubblewrap could not start a command: {said[-1][:300]}")
-    return ran
+        """Send a signal to each. Only SIGKILL goes to bubblewrap's own, which others would not survive."""
+        first = self.status.said().get("child-pid", 0)
+        own = {first, parent(first)} if first and number != signal.SIGKILL else set[int]()
+        found = self.members()
+        send([pid for pid in found if pid not in own], number)
+        return bool(found)

@@ -5,20 +5,27 @@ from __future__ import annotations
 import os
 import secrets
 import time
-from collections.abc import AsyncGenerator, Generator, Sequence
+from collections.abc import AsyncGenerator, Generator, Iterable, Sequence, Set
 from contextlib import asynccontextmanager, contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 
 import anyio
 from anyio import CancelScope
 
-from tts.sandboxes.box import Caps, Ended, Ran
+from tts.sandboxes.box import Caps, Ended
 from tts.sandboxes.table import born, send
 
 JOIN = 'n=$1; shift; while [ "$n" -gt 0 ]; do echo 0 >"$1" || exit 125; shift; n=$((n-1)); done; exec "$@"'
 """A shell's way into groups: it writes itself into each file that it is given, then becomes the command."""
+
+
+PIDS = ("pids.max", "processes")
+Event = tuple[str, str, Ended]
+OOM_ONE: Event = ("memory.oom_control", "oom_kill", "memory")
+OOM_TWO: Event = ("memory.events", "oom_kill", "memory")
+FORK: Event = ("pids.events", "max", "processes")
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +34,7 @@ class Controller:
 
     place: Path
     limits: Sequence[tuple[str, str]]
-    events: Sequence[tuple[str, str, Ended]]
+    events: Sequence[Event]
 
 
 @cache
@@ -51,9 +58,8 @@ def _version_two() -> tuple[Controller, ...]:
             _hand_down(place)
     except OSError:
         return ()
-    limits = (("memory.max", "memory"), ("memory.swap.max", "zero"), ("pids.max", "processes"))
-    events = (("memory.events", "oom_kill", "memory"), ("pids.events", "max", "processes"))
-    both = Controller(place, limits, events)
+    limits = (("memory.max", "memory"), ("memory.swap.max", "zero"), ("memory.oom.group", "one"), PIDS)
+    both = Controller(place, limits, (OOM_TWO, FORK))
     return (both,) if _works(both) else ()
 
 
@@ -70,8 +76,8 @@ def _hand_down(place: Path) -> None:
 def _version_one() -> tuple[Controller, ...]:
     memory = (("memory.limit_in_bytes", "memory"), ("memory.memsw.limit_in_bytes", "memory"))
     kinds = {
-        "memory": (memory, (("memory.oom_control", "oom_kill", "memory"),)),
-        "pids": ((("pids.max", "processes"),), (("pids.events", "max", "processes"),)),
+        "memory": (memory, (OOM_ONE,)),
+        "pids": ((PIDS,), (FORK,)),
     }
     places = {name: _own(name, "cgroup") for name in kinds}
     made = [Controller(place, *kinds[name]) for name, place in places.items() if place is not None]
@@ -135,6 +141,10 @@ def _remove(group: Path) -> bool:
     return True
 
 
+def _remove_all(folders: Iterable[tuple[Controller, Path]]) -> bool:
+    return not [place for _, place in folders if not _remove(place)]
+
+
 def _text(path: Path) -> str:
     try:
         return path.read_text()
@@ -160,9 +170,11 @@ class Group:
         return [text for name, text in said.items() if name not in files]
 
     @property
-    def kinds(self) -> set[Ended]:
-        """What the kernel limits here."""
-        return {ended for controller, _ in self.folders for _, _, ended in controller.events}
+    def missing(self) -> Set[str]:
+        """What of memory and processes the kernel does not limit here."""
+        return {"memory", "processes"} - {
+            ended for controller, _ in self.folders for _, _, ended in controller.events
+        }
 
     @contextmanager
     def run(self) -> Generator[Run]:
@@ -176,7 +188,7 @@ class Group:
             yield run
         finally:
             deadline = time.monotonic() + 0.2
-            while not all([_remove(place) for _, place in below]) and time.monotonic() < deadline:
+            while not _remove_all(below) and time.monotonic() < deadline:
                 time.sleep(0.001)
 
 
@@ -213,16 +225,11 @@ class Run:
         now = self.counted()
         return next((ended for ended, count in now.items() if count > self.before.get(ended, 0)), None)
 
-    def judged(self, ran: Ran) -> Ran:
-        """Return the result, with the limit that the command hit just before it ended."""
-        hit = self.hit() if ran.ended == "exited" else None
-        return ran if hit is None else replace(ran, ended=hit)
-
 
 @asynccontextmanager
 async def grouped(caps: Caps) -> AsyncGenerator[Group]:
     """Yield the groups of a box with their limits set; they are removed afterwards."""
-    values = {"memory": caps.memory_bytes, "processes": caps.processes, "zero": 0}
+    values = {"memory": caps.memory_bytes, "processes": caps.processes, "zero": 0, "one": 1}
     folders = [(controller, controller.place / _name()) for controller in controllers()]
     try:
         for controller, place in folders:
@@ -236,6 +243,6 @@ async def grouped(caps: Caps) -> AsyncGenerator[Group]:
     finally:
         with CancelScope(shield=True):
             for _ in range(50):
-                if all([_remove(place) for _, place in folders]):
+                if _remove_all(folders):
                     break
                 await anyio.sleep(0.01)

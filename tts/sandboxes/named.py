@@ -6,14 +6,14 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from tts.errors import UsageError
-from tts.sandboxes.box import Caps, Mount, Sandbox
+from tts.sandboxes.box import CAPS, Caps, Mount, Sandbox
 from tts.sandboxes.bwrap import Bwrap
 from tts.sandboxes.none import NoSandbox
 from tts.sandboxes.preflight import bubblewrap
 
 
 def sandbox(
-    name: str = "", *, caps: Caps = Caps(), mounts: Sequence[Mount] = (), env: Sequence[str] = ()
+    name: str = "", *, caps: Caps = CAPS, mounts: Sequence[Mount] = (), env: Sequence[str] = ()
 ) -> Sandbox:
     """Return the sandbox of a name: `bwrap` (also for the empty name) or `none`.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import secrets
 import signal
 from collections.abc import AsyncGenerator, Sequence
@@ -9,12 +10,12 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from tts.sandboxes.box import INSIDE, Caps, Mount, Order, Ran
+from tts.sandboxes.box import CAPS, INSIDE, Caps, Mount, Order, Ran
 from tts.sandboxes.groups import Group, Run, grouped
 from tts.sandboxes.processes import Launch, carry_out
 from tts.sandboxes.setting import limited, variables
 from tts.sandboxes.table import descendants, marked, send
-from tts.sandboxes.watch import Meter, folder, watching
+from tts.sandboxes.watch import Meter, Watch, folder
 
 MARK = "TTS_BOX"
 """The variable by which the processes of a command are found again."""
@@ -29,7 +30,7 @@ class NoSandbox:
     of the machine is there under its own path.
     """
 
-    caps: Caps = Caps()
+    caps: Caps = CAPS
     env: tuple[str, ...] = ()
 
     @property
@@ -49,8 +50,9 @@ class NoSandbox:
         self, workspace: Path, *, at: str = INSIDE, mounts: Sequence[Mount] = ()
     ) -> AsyncGenerator[OpenBox]:
         """Open a box around a folder; `at` and `mounts` change nothing."""
-        async with folder(workspace) as place, grouped(self.caps) as group:
-            yield OpenBox(self, workspace.resolve(), group, Meter(self.caps, (workspace, place)), place)
+        root = workspace.resolve()  # noqa: ASYNC240
+        async with folder(root) as place, grouped(self.caps) as group:
+            yield OpenBox(self, root, group, Meter(self.caps, (root, place)), place)
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,14 +75,12 @@ class OpenBox:
         caps, mark = self.sandbox.caps, secrets.token_hex(16)
         home, tmp = str(self.place / "home"), str(self.place / "tmp")
         env = {**variables(self.sandbox.env, home=home), "TMPDIR": tmp, **order.env, MARK: mark}
+        inner = limited(order.argv, os.path.join(self.cwd, order.cwd), caps, more=self.group.missing)
         with self.group.run() as run:
-            launch = Launch([*run.joining(), *limited(caps, order.argv)], env, self._cwd(order))
             tree = MarkedTree(f"{MARK}={mark}".encode(), run)
-            watch = watching(self.meter, run, tree.members)
-            return run.judged(await carry_out(order, launch, size=caps.output_bytes, tree=tree, watch=watch))
-
-    def _cwd(self, order: Order) -> Path:
-        return self.workspace / order.cwd
+            watch = Watch(self.meter, run, tree.members)
+            launch = Launch([*run.joining(), *inner], env)
+            return await carry_out(order, launch, size=caps.output_bytes, tree=tree, watch=watch)
 
 
 @dataclass(frozen=True, slots=True)

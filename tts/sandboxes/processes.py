@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 import time
 from collections import deque
-from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Callable, Generator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
-from pathlib import Path
 from subprocess import DEVNULL
-from typing import Protocol
+from typing import Protocol, cast
 
 import anyio
 from anyio import CancelScope
@@ -29,9 +29,27 @@ GRACE_SECONDS = 0.5
 LATE_SECONDS = 2.0
 """How long the output is read after the last process has ended."""
 
-Stop = Callable[[Ended], None]
-Watch = Callable[[Stop], Awaitable[None]]
-"""Looks after a running command and calls its argument to have it stopped."""
+STUCK_SECONDS = 30.0
+"""How long a process may survive SIGKILL, as it does while its disk or network does not answer."""
+
+UNRUNNABLE = 126
+"""The exit status of what cannot be run at all, as shells have it."""
+
+
+class Watch(Protocol):
+    """Looks after one command."""
+
+    async def __call__(self, stop: Callable[[Ended], None]) -> None:
+        """Call `stop` when the command has passed a limit."""
+        ...
+
+    async def after(self) -> Ended | None:
+        """Return which limit a command passed that ended by itself."""
+        ...
+
+
+class Unrunnable(Exception):
+    """A command that no machine could run, such as one with a NUL character in it."""
 
 
 class Tree(Protocol):
@@ -48,7 +66,6 @@ class Launch:
 
     argv: Sequence[str]
     env: Mapping[str, str]
-    cwd: Path | None = None
     fds: Sequence[int] = ()
 
 
@@ -90,11 +107,13 @@ class Kept:
 class Lines:
     """Cuts a stream into lines and tells each."""
 
-    heard: Callable[[str], None]
+    heard: Callable[[str], None] | None
     _rest: bytearray = field(default_factory=bytearray)
 
     def take(self, data: bytes) -> None:
         """Tell the lines that are whole by now."""
+        if self.heard is None:
+            return
         *whole, rest = data.split(b"\n")
         for line in whole:
             self._add(line)
@@ -103,7 +122,7 @@ class Lines:
 
     def close(self, *, whole: bool = False) -> None:
         """Tell what has no end yet."""
-        if self._rest or whole:
+        if self.heard is not None and (self._rest or whole):
             text = bytes(self._rest).removesuffix(b"\r").decode("utf-8", "replace")
             self._rest.clear()
             self.heard(text)
@@ -118,35 +137,57 @@ async def carry_out(order: Order, launch: Launch, *, size: int, tree: Tree, watc
     `size` is how many bytes of each stream are kept.
 
     Raises:
-        Infra: the command could not be started.
+        Infra: the command could not be started, or a process of it cannot be ended.
     """
     began = time.monotonic()
-    out, errors, ended = Kept(size), Kept(size), list[Ended]()
-    lines = Lines(order.heard) if order.heard else None
-    takers = [out.take, lines.take] if lines else [out.take]
-    async with _pipes(2 if order.apart else 1) as (reads, writes):
+    out, errors, lines = Kept(size), Kept(size), Lines(order.heard)
+    try:
+        code, ended = await _heard(order, launch, (out, errors, lines), tree, watch)
+    except Unrunnable as problem:
+        return Ran(UNRUNNABLE, f"cannot run this command: {problem}\n")
+    lines.close()
+    return Ran(
+        returncode=code,
+        output=out.text(),
+        errors=errors.text(),
+        ended=ended or await watch.after() or "exited",
+        seconds=time.monotonic() - began,
+        lost_bytes=out.lost + errors.lost,
+    )
+
+
+async def _heard(
+    order: Order, launch: Launch, ears: tuple[Kept, Kept, Lines], tree: Tree, watch: Watch
+) -> tuple[int, Ended | None]:
+    """Return the exit status and why the command was stopped, if it was."""
+    out, errors, lines = ears
+    ended: Ended | None = None
+    with _pipes(2 if order.apart else 1) as (reads, writes), _alone():
         process = await _start(order, launch, writes)
         async with anyio.create_task_group() as listening:
             try:
-                listening.start_soon(pump, reads[0], *takers)
+                listening.start_soon(pump, reads[0], out.take, lines.take)
                 if order.apart:
                     listening.start_soon(pump, reads[1], errors.take)
-                await _wait(process, order.seconds, ended, watch)
+                ended = await _wait(process, order.seconds, watch)
             finally:
                 with CancelScope(shield=True):
                     await _end(process, tree, gently=process.returncode is None)
             listening.cancel_scope.deadline = anyio.current_time() + LATE_SECONDS
-    if lines:
-        lines.close()
-    code = -signal.SIGKILL if ended else process.returncode
-    return Ran(
-        returncode=-signal.SIGKILL if code is None else code,
-        output=out.text(),
-        errors=errors.text(),
-        ended=ended[0] if ended else "exited",
-        seconds=time.monotonic() - began,
-        lost_bytes=out.lost + errors.lost,
-    )
+    stopped = ended is not None or process.returncode is None
+    return -signal.SIGKILL if stopped else process.returncode or 0, ended
+
+
+@contextmanager
+def _alone() -> Generator[None]:
+    """Raise an error that came alone as itself, and not in a group."""
+    try:
+        yield
+    except BaseExceptionGroup as group:
+        errors = cast(tuple[BaseException, ...], group.exceptions)  # pyright: ignore[reportUnknownMemberType]
+        if len(errors) > 1:
+            raise
+        raise errors[0] from None
 
 
 async def pump(fd: int, *takers: Callable[[bytes], None]) -> None:
@@ -173,8 +214,8 @@ def filled(data: bytes) -> int:
     return fd
 
 
-@asynccontextmanager
-async def _pipes(n: int) -> AsyncGenerator[tuple[list[int], list[int]]]:
+@contextmanager
+def _pipes(n: int) -> Generator[tuple[list[int], list[int]]]:
     """Yield the ends to read and to write; the writing ends are closed by whoever hands them on."""
     pairs = [os.pipe() for _ in range(n)]
     reads, writes = [pair[0] for pair in pairs], [pair[1] for pair in pairs]
@@ -183,49 +224,53 @@ async def _pipes(n: int) -> AsyncGenerator[tuple[list[int], list[int]]]:
     finally:
         for fd in (*reads, *writes):
             os.close(fd)
-        writes.clear()
 
 
 async def _start(order: Order, launch: Launch, writes: list[int]) -> Process:
     stdin = filled(order.stdin) if order.stdin else DEVNULL
+    process: Process | None = None
     try:
         with CancelScope(shield=True):  # a start that is half cancelled would leave a process to nobody
-            return await anyio.open_process(
+            process = await anyio.open_process(
                 list(launch.argv),
                 stdin=stdin,
                 stdout=writes[0],
                 stderr=writes[-1],
-                cwd=launch.cwd,
                 env=launch.env,
                 start_new_session=True,
                 pass_fds=launch.fds,
             )
-    except (OSError, ValueError) as problem:
+    except ValueError as problem:  # a NUL character, or text that is no text
+        raise Unrunnable(str(problem)) from problem
+    except OSError as problem:
+        if problem.errno == errno.E2BIG:
+            raise Unrunnable("it is too long") from problem
         raise Infra(f"cannot start a command: {problem}") from problem
     finally:
         if stdin != DEVNULL:
             os.close(stdin)
         while writes:
             os.close(writes.pop())
+    assert process is not None
+    return process
 
 
-async def _wait(process: Process, seconds: float | None, ended: list[Ended], watch: Watch) -> None:
-    """Wait until the command has ended, or must."""
-
-    async def watched() -> None:
-        await watch(stop)
+async def _wait(process: Process, seconds: float | None, watch: Watch) -> Ended | None:
+    """Return when the command has ended, or with the reason why it must."""
+    ended: list[Ended] = []
 
     def stop(why: Ended) -> None:
         ended.append(why)
         group.cancel_scope.cancel()
 
     async with anyio.create_task_group() as group:
-        group.start_soon(watched)
+        group.start_soon(watch, stop)
         with anyio.move_on_after(seconds) as timer:
             await process.wait()
-        if timer.cancelled_caught:
+        if timer.cancelled_caught and not ended:
             ended.append("timeout")
         group.cancel_scope.cancel()
+    return ended[0] if ended else None
 
 
 async def _end(process: Process, tree: Tree, *, gently: bool) -> None:
@@ -234,10 +279,17 @@ async def _end(process: Process, tree: Tree, *, gently: bool) -> None:
         tree.kill(signal.SIGTERM)
         with anyio.move_on_after(GRACE_SECONDS):
             await process.wait()
-    pause = 0.001
-    while tree.kill(signal.SIGKILL):
-        await anyio.sleep(pause)
-        pause = min(0.05, pause * 2)
+    await _kill(tree)
     if process.returncode is None:
         process.kill()
     await process.aclose()
+    await _kill(tree)  # what a process had begun to start when it was killed
+
+
+async def _kill(tree: Tree) -> None:
+    pause, until = 0.001, anyio.current_time() + STUCK_SECONDS
+    while tree.kill(signal.SIGKILL):
+        if anyio.current_time() > until:
+            raise Infra("a process of a command does not end; the machine may have to be looked after")
+        await anyio.sleep(pause)
+        pause = min(0.05, pause * 2)

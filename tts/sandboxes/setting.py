@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from pathlib import Path
 
 from tts.sandboxes.box import Caps
 
 SYSTEM_PATH = ("/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin")
 
-LIMITED = 'ulimit -c 0; ulimit -f "$1"; ulimit -d "$2"; {more}shift 3; exec "$@"'
-PROCESSES = 'ulimit -u "$3" 2>/dev/null || ulimit -p "$3" 2>/dev/null; '
+LIMITED = 'cd -- "$1" || exit 126; ulimit -c 0; ulimit -f "$2"; {more}shift 4; exec "$@"'
+MEMORY = 'ulimit -d "$3"; '
+PROCESSES = 'ulimit -u "$4" 2>/dev/null || ulimit -p "$4" 2>/dev/null; '
 
 
 def search_path() -> str:
@@ -31,12 +32,12 @@ def pythons() -> list[Path]:
     return [Path(place) for place in dict.fromkeys((sys.base_prefix, sys.prefix))]
 
 
-def limited(caps: Caps, argv: Sequence[str], *, processes: bool = False) -> list[str]:
-    """Return a command that sets its own resource limits and then becomes `argv`.
+def limited(argv: Sequence[str], cwd: str, caps: Caps, *, more: Container[str]) -> list[str]:
+    """Return a command that enters a folder, sets its own resource limits and then becomes `argv`.
 
-    The limits are of one process each: the largest file, private memory, no core files and, when asked,
-    the number of processes of its user.
+    The limits are of one process each: the largest file, no core files and, where `more` holds "memory" and
+    "processes", its private memory and the number of processes of its user.
     """
-    script = LIMITED.format(more=PROCESSES if processes else "")
+    script = LIMITED.format(more=MEMORY * ("memory" in more) + PROCESSES * ("processes" in more))
     numbers = (caps.file_bytes // 512, caps.memory_bytes // 1024, caps.processes)
-    return ["/bin/sh", "-c", script, "sh", *map(str, numbers), *argv]
+    return ["/bin/sh", "-c", script, "sh", cwd, *map(str, numbers), *argv]

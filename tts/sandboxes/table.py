@@ -28,6 +28,12 @@ def alive(pid: int) -> bool:
     return bool(state) and state[0] not in (b"Z", b"X")
 
 
+def parent(pid: int) -> int:
+    """Return the process that a process was started by; 0 where it has gone."""
+    words = read(pid, "stat").rpartition(b")")[2].split()
+    return int(words[1]) if len(words) > 1 else 0
+
+
 def born(pid: int) -> str:
     """Return when a process began, in ticks since the machine's start; "" where it has gone."""
     words = read(pid, "stat").rpartition(b")")[2].split()

@@ -15,9 +15,8 @@ import anyio
 from anyio import CancelScope, to_thread
 
 from tts.errors import Infra
-from tts.sandboxes.box import Caps
+from tts.sandboxes.box import Caps, Ended
 from tts.sandboxes.groups import Run
-from tts.sandboxes.processes import Stop, Watch
 from tts.sandboxes.table import resident_bytes
 
 TICK_SECONDS = 0.05
@@ -31,51 +30,68 @@ class Meter:
 
     caps: Caps
     folders: Sequence[Path]
-    known: int = 0
+    known: int | None = None
     _cost: float = 0.0
     _at: float = 0.0
-    _free: int = -1
+    _free: int = 0
 
     def due(self) -> bool:
         """Whether to measure now: the disk has lost much since the last time, or a while has passed."""
         waited = time.monotonic() - self._at
-        if waited < self._cost / SHARE:
-            return False
-        lost = self._free - _free_bytes(self.folders[0])
-        return self._free < 0 or lost * 4 >= self.caps.total_bytes - self.known or waited > 2.0
+        return self.known is None or (waited >= self._cost / SHARE and (waited > 2.0 or self.lossy()))
+
+    def lossy(self) -> bool:
+        """Whether the disk has lost a good part of what the box may still use, by whomever."""
+        left = self.caps.total_bytes - (self.known or 0)
+        return (self._free - _free_bytes(self.folders[0])) * 4 >= left
 
     async def measure(self, pids: Sequence[int]) -> bool:
-        """Measure now, and return whether the box is over its limit and still grows."""
-        began = time.monotonic()
-        free = _free_bytes(self.folders[0])
+        """Measure now, and return whether the box is over its limit and has grown."""
+        began, free = time.monotonic(), _free_bytes(self.folders[0])
         total = await to_thread.run_sync(_size, self.folders, pids)
-        over = total > max(self.caps.total_bytes, self.known)
+        over = total > max(self.caps.total_bytes, total if self.known is None else self.known)
         self._at = time.monotonic()
         self.known, self._cost, self._free = total, self._at - began, free
         return over
 
 
-def watching(meter: Meter, run: Run, members: Callable[[], Sequence[int]]) -> Watch:
-    """Return the watch over one command."""
-    caps, kernel = meter.caps, run.group.kinds
+@dataclass(frozen=True, slots=True)
+class Watch:
+    """The watch over one command; `members` returns its processes."""
 
-    async def watch(stop: Stop) -> None:
-        pause = TICK_SECONDS
+    meter: Meter
+    run: Run
+    members: Callable[[], Sequence[int]]
+
+    async def __call__(self, stop: Callable[[Ended], None]) -> None:
+        """Call `stop` with the limit that the command has passed, as soon as it has."""
         while True:
             began = time.monotonic()
-            pids = run.members() if kernel else members()
-            if hit := run.hit():
-                return stop(hit)
-            if "processes" not in kernel and len(pids) > caps.processes:
-                return stop("processes")
-            if "memory" not in kernel and resident_bytes(pids, caps.memory_bytes) > caps.memory_bytes:
-                return stop("memory")
+            pids = self.members()
+            if why := self.passed(pids):
+                return stop(why)
             pause = max(TICK_SECONDS, (time.monotonic() - began) / SHARE)
-            if meter.due() and await meter.measure(pids):
+            if self.meter.due() and await self.meter.measure(pids):
                 return stop("size")
             await anyio.sleep(pause)
 
-    return watch
+    def passed(self, pids: Sequence[int]) -> Ended | None:
+        """Return which limit on memory or processes has been passed, if any."""
+        caps, missing = self.meter.caps, self.run.group.missing
+        if hit := self.run.hit():
+            return hit
+        if "processes" in missing and len(pids) > caps.processes:
+            return "processes"
+        if "memory" in missing and resident_bytes(pids, caps.memory_bytes) > caps.memory_bytes:
+            return "memory"
+        return None
+
+    async def after(self) -> Ended | None:
+        """Return which limit a command passed that ended before anybody looked."""
+        if hit := self.run.hit():
+            return hit
+        grown = self.meter.known is not None and self.meter.lossy() and await self.meter.measure(())
+        return "size" if grown else None
 
 
 @asynccontextmanager
@@ -86,7 +102,7 @@ async def folder(workspace: Path) -> AsyncGenerator[Path]:
         Infra: it cannot be made or removed.
     """
     try:
-        place = Path(tempfile.mkdtemp(prefix="box-", dir=workspace.resolve().parent))
+        place = Path(tempfile.mkdtemp(prefix="box-", dir=workspace.parent))
         for name in ("home", "tmp"):
             (place / name).mkdir(mode=0o700)
     except OSError as problem:
