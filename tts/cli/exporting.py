@@ -176,9 +176,7 @@ def _leaderboard(run: Run, wish: Wish, made: Made) -> None:
             f"a submission is of one strategy: add --strategy, one of {', '.join(names) or 'none'}"
         )
     (name,) = names
-    n_attempts = max(
-        (len(choice.used) for choice in run.current_choices() if choice.strategy == name), default=0
-    )
+    used = [len(choice.used) for choice in run.current_choices() if choice.strategy == name]
     how = f"One attempt was chosen by `{name}`, which sees no hidden test and no score."
     entry = leaderboard.Entry(
         wish.split,
