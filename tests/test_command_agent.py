@@ -256,8 +256,9 @@ def test_the_fingerprint_changes_with_what_an_attempt_depends_on():
         )
     ]
     assert len({agent.fingerprint, *(other.fingerprint for other in others)}) == 7
-    keys = [replace(agent, env={"MY_API_KEY": key}).fingerprint for key in ("secret-1234", "secret-5678")]
-    assert keys[0] == keys[1]
+    for name in ("MY_API_KEY", "PATH", "OPENAI_BASE_URL", "https_proxy"):
+        values = [replace(agent, env={name: value}).fingerprint for value in ("value-1234", "value-5678")]
+        assert values[0] == values[1] != agent.fingerprint
     assert agent.bound.usd is None
     assert agent.bound.tokens is None
     assert agent.bound.seconds >= 1800

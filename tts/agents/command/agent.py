@@ -35,7 +35,9 @@ GRACE_SECONDS = 60.0
 ERROR_CHARS = 1_000
 CHECK_SECONDS = 60.0
 
-_SECRET = re.compile(r"KEY|TOKEN|SECRET|PASSWORD", re.IGNORECASE)
+_SECRET_NAME = r"KEY|TOKEN|SECRET|PASSW|AUTH|CREDENTIAL"
+_SECRET = re.compile(_SECRET_NAME, re.IGNORECASE)
+_OF_THE_MACHINE = re.compile(rf"{_SECRET_NAME}|PATH$|HOME$|PROXY$|URL$|HOST$", re.IGNORECASE)
 
 LIMITS: Mapping[str, str] = {
     "timeout": "the program was stopped after {seconds:g} seconds",
@@ -106,9 +108,11 @@ class CommandAgent:
 
     @property
     def fingerprint(self) -> str:
-        """The command, its version, the prompt, the sandbox and the limits; of a key only its name."""
-        secrets = set(self._secrets())
-        env = {name: "" if value in secrets else value for name, value in self.env.items()}
+        """The command, its version, the prompt, the sandbox, the limits and the variables.
+
+        Keys, paths and addresses are named there without their values, so a run can move to another machine.
+        """
+        env = {name: "" if _OF_THE_MACHINE.search(name) else value for name, value in self.env.items()}
         parts = [self.command, env, self.network, self.seconds, self.max_prior_tokens]
         shown = [Path(self._template.program).name, self.version, self.prompts.digest("command")]
         return "/".join(["command/1", *shown, digest(parts)[:12], self.sandbox.fingerprint])
