@@ -1,0 +1,203 @@
+"""The user's repository as it is read, and a scratch repository in which a hostile patch is tried out."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import tempfile
+from collections.abc import Generator, Iterable, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from tts.errors import UsageError
+from tts.hostile import line
+
+SAFE = (
+    *("-c", "safe.directory=*", "-c", f"core.hooksPath={os.devnull}", "-c", "core.fsmonitor=false"),
+    *("-c", "core.protectHFS=true", "-c", "core.protectNTFS=true", "-c", "core.quotePath=false"),
+)
+
+
+class Unlanded(UsageError):
+    """The patch is not put anywhere, and nothing was changed; the message says why."""
+
+
+@dataclass(frozen=True, slots=True)
+class Changed:
+    """What the patch makes of one file: its path from the top, its modes ("000000": none) and its blob."""
+
+    path: str
+    before: str
+    after: str
+    blob: str
+
+    @property
+    def kind(self) -> str:
+        """`added`, `deleted` or `changed`."""
+        return "added" if not int(self.before) else "changed" if int(self.after) else "deleted"
+
+
+@dataclass(frozen=True, slots=True)
+class Scratch:
+    """A bare repository of our own that reads the objects of the user's."""
+
+    folder: Path
+    env: Mapping[str, str]
+
+    def git(self, *args: str) -> bytes:
+        """Return what git prints there.
+
+        Raises:
+            Unlanded: it failed.
+        """
+        return git(*args, cwd=self.folder, env=self.env)
+
+
+def top_of(repo: Path) -> Path:
+    """Return the top folder of the working tree that a folder lies in.
+
+    Raises:
+        UsageError: there is none.
+    """
+    try:
+        return Path(os.fsdecode(git("rev-parse", "--show-toplevel", cwd=repo).rstrip(b"\n")))
+    except UsageError as error:
+        raise UsageError(f"{line(str(repo), 300)} is no working tree of a git repository: {error}") from None
+
+
+def commit_of(repo: Path, name: str = "HEAD") -> str:
+    """Return the full hash of the commit of a name.
+
+    Raises:
+        UsageError: there is none.
+    """
+    try:
+        found = git("rev-parse", "--verify", "--quiet", "--end-of-options", f"{name}^{{commit}}", cwd=repo)
+    except UsageError:
+        told = "it has no commit yet" if name == "HEAD" else f"it has no commit {line(name, 100)!r}"
+        raise UsageError(f"{line(str(repo), 300)}: {told}") from None
+    return found.decode().strip()
+
+
+def uncommitted(repo: Path) -> list[str]:
+    """Return the files that differ from HEAD or that git does not know, ignored ones aside."""
+    entries = git("--no-optional-locks", "status", "--porcelain", "-z", "--no-renames", cwd=repo)
+    return [os.fsdecode(entry[3:]) for entry in entries.split(b"\0") if entry]
+
+
+def is_ignored(repo: Path, place: Path) -> bool:
+    """Return whether git leaves a folder of the working tree alone."""
+    asked = ["git", *SAFE, "check-ignore", "--quiet", "--", str(place / "file")]
+    return subprocess.run(asked, cwd=repo, env=_environment(), capture_output=True).returncode == 0
+
+
+def without(patch: str, repo: Path, base: str, paths: Iterable[str]) -> str:
+    """Return the patch less what it does to some files; "" where nothing is left.
+
+    Raises:
+        Unlanded: the patch does not fit its base.
+    """
+    with scratch_of(repo) as scratch:
+        tree = applied(scratch, patch, base, "--cached")
+        left_out = [f":(exclude,literal,top){path}" for path in paths]
+        form = ("--binary", "--full-index", "--no-renames", "--no-ext-diff", "--no-textconv")
+        rest = scratch.git("diff-tree", "-r", "-p", *form, base, tree, "--", ":/", *left_out)
+    return rest.decode("utf-8", "surrogateescape")
+
+
+def touched(patch: str, repo: Path, base: str) -> list[Changed]:
+    """Return what the patch makes of each file.
+
+    Raises:
+        Unlanded: the patch does not fit its base.
+    """
+    with scratch_of(repo) as scratch:
+        return changes_of(scratch, base, applied(scratch, patch, base, "--cached"))
+
+
+@contextmanager
+def scratch_of(repo: Path) -> Generator[Scratch]:
+    """Yield a scratch repository over the objects of the user's; it is removed afterwards."""
+    objects = git("rev-parse", "--path-format=absolute", "--git-path", "objects", cwd=repo)
+    kind = git("rev-parse", "--show-object-format", cwd=repo).decode().strip()
+    with tempfile.TemporaryDirectory(prefix="tts-landing-") as name:
+        folder = Path(name)
+        git("init", "--quiet", "--bare", "--template=", f"--object-format={kind}", name, cwd=folder)
+        (folder / "objects" / "info").mkdir(exist_ok=True)
+        (folder / "objects" / "info" / "alternates").write_bytes(objects.rstrip(b"\n") + b"\n")
+        yield Scratch(folder, {"GIT_DIR": name, "GIT_INDEX_FILE": str(folder / "index")})
+
+
+def applied(scratch: Scratch, patch: str, base: str, *how: str) -> str:
+    """Return the tree that the patch makes of a commit."""
+    file = written(scratch.folder, patch)
+    scratch.git("read-tree", base)
+    if patch.strip():
+        try:
+            scratch.git("apply", *how, "--whitespace=nowarn", str(file))
+        except UsageError as error:
+            raise Unlanded(f"the patch does not fit: {error}") from None
+    return scratch.git("write-tree").decode().strip()
+
+
+def written(folder: Path, patch: str) -> Path:
+    """Return a file that holds the patch, byte by byte."""
+    file = folder / "patch"
+    file.write_bytes(patch.encode("utf-8", "surrogateescape"))
+    return file
+
+
+def changes_of(scratch: Scratch, base: str, tree: str) -> list[Changed]:
+    """Return what differs in a tree from a commit."""
+    words = scratch.git("diff-tree", "-r", "-z", "--no-renames", "--raw", base, tree).split(b"\0")
+    found: list[Changed] = []
+    for head, path in zip(words[0::2], words[1::2], strict=False):
+        before, after, _, blob, _ = head.decode().lstrip(":").split(" ")
+        found.append(Changed(os.fsdecode(path), before, after, blob))
+    return found
+
+
+def identity(repo: Path) -> dict[str, str]:
+    """Return who commits, as variables: by the user's settings, or by the variables that git has for it."""
+    found: dict[str, str] = {}
+    env = {k: v for k, v in os.environ.items() if not k.startswith("GIT_") or k.startswith(_NAMED)}
+    for role in ("AUTHOR", "COMMITTER"):
+        asked = ["git", *SAFE, "-c", "user.useConfigOnly=true", "var", f"GIT_{role}_IDENT"]
+        done = subprocess.run(asked, cwd=repo, env=env, capture_output=True)
+        if done.returncode:
+            raise Unlanded(
+                "git does not know who commits: set git config user.name and user.email, then try again"
+            )
+        name, _, rest = done.stdout.decode("utf-8", "replace").rpartition(" <")
+        found |= {f"GIT_{role}_NAME": name, f"GIT_{role}_EMAIL": rest.partition(">")[0]}
+    return found
+
+
+_NAMED = ("GIT_AUTHOR_", "GIT_COMMITTER_", "GIT_CONFIG_")
+
+
+def _environment() -> dict[str, str]:
+    kept = {key: value for key, value in os.environ.items() if not key.startswith("GIT_")}
+    fixed = {"GIT_CONFIG_NOSYSTEM": "1", "GIT_ATTR_NOSYSTEM": "1", "GIT_TERMINAL_PROMPT": "0"}
+    return {**kept, **fixed, "GIT_NO_LAZY_FETCH": "1", "LC_ALL": "C"}
+
+
+def git(*args: str, cwd: Path, env: Mapping[str, str] | None = None) -> bytes:
+    """Return what git prints.
+
+    Raises:
+        Unlanded: it failed; the message is the line that says why.
+    """
+    try:
+        done = subprocess.run(
+            ["git", *SAFE, *args], cwd=cwd, env={**_environment(), **(env or {})}, capture_output=True
+        )
+    except FileNotFoundError:
+        told = f"there is no folder {line(str(cwd), 300)}" if not cwd.is_dir() else "git is not installed"
+        raise Unlanded(told) from None
+    if done.returncode:
+        said = done.stderr.decode("utf-8", "replace").strip().splitlines()
+        errors = [text for text in said if text.startswith(("error:", "fatal:"))] or said or ["no message"]
+        raise Unlanded(line(f"git: {errors[0].partition(': ')[2] or errors[0]}", 300))
+    return done.stdout
