@@ -42,7 +42,7 @@ def controllers() -> tuple[Controller, ...]:
     """Return what can limit memory and processes here; groups that a killed run left are removed."""
     found = _version_two() or _version_one()
     for controller in found:
-        _sweep(controller.place)
+        sweep(controller.place)
     return found
 
 
@@ -118,7 +118,7 @@ def _name() -> str:
     return f"tts-{os.getpid()}-{born(os.getpid())}-{secrets.token_hex(4)}"
 
 
-def _sweep(place: Path) -> None:
+def sweep(place: Path) -> None:
     """End and remove what was left by a process that is no more."""
     for group in place.glob("tts-*-*-*"):
         _, pid, began, _ = group.name.split("-", 3)
@@ -126,7 +126,7 @@ def _sweep(place: Path) -> None:
             continue
         for inner in (*group.glob("*/cgroup.procs"), group / "cgroup.procs"):
             send(map(int, _text(inner).split()), 9)
-        _remove(group)
+        _insist([group])
 
 
 def _remove(group: Path) -> bool:
@@ -141,8 +141,11 @@ def _remove(group: Path) -> bool:
     return True
 
 
-def _remove_all(folders: Iterable[tuple[Controller, Path]]) -> bool:
-    return not [place for _, place in folders if not _remove(place)]
+def _insist(groups: Iterable[Path]) -> None:
+    """Remove groups whose last processes have been killed; one that is still in use waits for the next start."""
+    left, deadline = list(groups), time.monotonic() + 0.2
+    while (left := [group for group in left if not _remove(group)]) and time.monotonic() < deadline:
+        time.sleep(0.001)
 
 
 def _text(path: Path) -> str:
@@ -187,9 +190,7 @@ class Group:
         try:
             yield run
         finally:
-            deadline = time.monotonic() + 0.2
-            while not _remove_all(below) and time.monotonic() < deadline:
-                time.sleep(0.001)
+            _insist(place for _, place in below)
 
 
 @dataclass(frozen=True, slots=True)
@@ -243,6 +244,6 @@ async def grouped(caps: Caps) -> AsyncGenerator[Group]:
     finally:
         with CancelScope(shield=True):
             for _ in range(50):
-                if _remove_all(folders):
+                if not [place for _, place in folders if not _remove(place)]:
                     break
                 await anyio.sleep(0.01)

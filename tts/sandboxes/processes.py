@@ -184,10 +184,14 @@ def _alone() -> Generator[None]:
     try:
         yield
     except BaseExceptionGroup as group:
-        errors = cast(tuple[BaseException, ...], group.exceptions)  # pyright: ignore[reportUnknownMemberType]
-        if len(errors) > 1:
-            raise
-        raise errors[0] from None
+        raise _only(group) from None
+
+
+def _only(error: BaseException) -> BaseException:
+    if not isinstance(error, BaseExceptionGroup):
+        return error
+    errors = cast(Sequence[BaseException], error.exceptions)  # pyright: ignore[reportUnknownMemberType]
+    return error if len(errors) > 1 else _only(errors[0])
 
 
 async def pump(fd: int, *takers: Callable[[bytes], None]) -> None:

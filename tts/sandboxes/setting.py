@@ -11,7 +11,7 @@ from tts.sandboxes.box import Caps
 
 SYSTEM_PATH = ("/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin")
 
-LIMITED = 'cd -- "$1" || exit 126; ulimit -c 0; ulimit -f "$2"; {more}shift 4; exec "$@"'
+LIMITED = 'cd -- "$1" || exit 126; unset OLDPWD; ulimit -c 0; ulimit -f "$2"; {more}shift 4; exec "$@"'
 MEMORY = 'ulimit -d "$3"; '
 PROCESSES = 'ulimit -u "$4" 2>/dev/null || ulimit -p "$4" 2>/dev/null; '
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import stat
 import subprocess
 import tempfile
 import time
@@ -157,11 +158,18 @@ def _size(folders: Sequence[Path], pids: Sequence[int]) -> int:
 def _nameless(pids: Sequence[int]) -> int:
     sizes: dict[tuple[int, int], int] = {}
     for pid in pids:
-        try:
-            for entry in os.scandir(f"/proc/{pid}/fd"):
-                found = os.stat(entry.path)
-                if found.st_nlink == 0 and found.st_mode & 0o170000 == 0o100000:
-                    sizes[found.st_dev, found.st_ino] = found.st_blocks * 512
-        except OSError:
-            continue
+        for name in _listed(f"/proc/{pid}/fd"):
+            try:
+                found = os.stat(name)
+            except OSError:
+                continue
+            if found.st_nlink == 0 and stat.S_ISREG(found.st_mode):
+                sizes[found.st_dev, found.st_ino] = found.st_blocks * 512
     return sum(sizes.values())
+
+
+def _listed(place: str) -> list[str]:
+    try:
+        return [f"{place}/{name}" for name in os.listdir(place)]
+    except OSError:
+        return []
