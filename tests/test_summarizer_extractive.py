@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from tts import types as t
 from tts.summarizers.extractive import ExtractiveSummarizer
-from tts.summarizers.runs import captured_run, passing, selection
+from tts.summarizers.runs import HARNESS_RUNS, captured_run, passing, runs_of, selection
 from tts.summarizers.shell import is_edit
 from tts.types import Rollout, Step, Task
 
@@ -262,3 +262,20 @@ def test_huge_lines_are_read_in_bounded_time():
     assert [run.failed for run in summed(blank).tests] == [None]
     assert summary.covered < 1.0
     assert all(len(text) <= 2000 for text in _strings(t.jsonable(summary)))
+
+
+def test_where_the_harness_ran_the_tests_itself_only_its_runs_count():
+    base = Step(action="./check.sh", observation="no", returncode=1)
+    last = Step(action="./check.sh", observation="yes", returncode=0)
+    steps = (FAILING, EDIT, base, last)
+    rollout = Rollout(key="r", patch=PATCH, signals={HARNESS_RUNS: 2.0})
+    summary = anyio.run(ExtractiveSummarizer().summarize, TASK, rollout, steps)
+    assert [(run.step, run.command, run.returncode) for run in summary.tests] == [
+        (2, "./check.sh", 1),
+        (3, "./check.sh", 0),
+    ]
+    assert summary.verified == (
+        "the tests of `./check.sh` passed after the last edit (step 3)",
+        "`./check.sh` failed at step 2 and passes at step 3",
+    )
+    assert [run.command for run in runs_of(Rollout(), list(enumerate(steps)))] == [FAILING.action]

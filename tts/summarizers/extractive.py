@@ -11,7 +11,7 @@ from typing import ClassVar
 from tts.diffs import FileDiff, parse_patch
 from tts.hostile import cut, line
 from tts.summarizers.evidence_text import changes, error_of, has_traceback, is_claim, requirements, sentences
-from tts.summarizers.runs import captured_run, passing, same_tests, selection
+from tts.summarizers.runs import passing, runs_of, same_tests, selection
 from tts.summarizers.shell import is_edit, simple_commands, unwrapped
 from tts.types import FREE, Budget, Change, Command, Problem, Rollout, Step, Summary, Task, TestRun, digest
 
@@ -24,8 +24,8 @@ class ExtractiveSummarizer:
 
     Evidence is what a harness captured: a step with a return code. What a step without one prints is a
     claim, and so is everything an agent says. Test results count only where the command is a recognized
-    test command, and for the final state only after the last known edit (`shell.is_edit`: a file that a
-    script writes is not known from its command line).
+    test command, or the harness itself ran the tests (`runs.runs_of`), and for the final state only after
+    the last known edit (`shell.is_edit`: a file that a script writes is not known from its command line).
 
     Sizes are in characters: `max_output_chars` of one command's output, `max_line_chars` of one claim,
     error or requirement, `max_read_chars` of one observation, `max_command_chars` of one command and
@@ -74,7 +74,7 @@ class _Reading:
         self.size, self.task, self.rollout, self.steps = size, task, rollout, steps
         self.files = parse_patch(rollout.patch or "")
         self.captured = [(i, s) for i, s in steps if s.returncode is not None]
-        self.runs = [run for i, s in steps if (run := captured_run(i, s))]
+        self.runs = runs_of(rollout, steps)
         self.last_edit = max((i for i, s in steps if is_edit(s.action)), default=-1)
         self.last_runs = list({same_tests(run.command): run for run in self.runs}.values())
         self.current = [run for run in self.last_runs if run.step >= self.last_edit]

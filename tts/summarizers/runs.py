@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from tts.summarizers.counts import counts
 from tts.summarizers.shell import Part, edits, is_scratch, simple_commands, unwrapped
-from tts.types import Step, TestRun
+from tts.types import Rollout, Step, TestRun
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +76,29 @@ def captured_run(number: int, step: Step) -> TestRun | None:
     if not says and (picked.masked or (step.returncode == 0 and picked.tool == "python")):
         return None
     return TestRun(number, step.action, step.returncode, passed, failed)
+
+
+HARNESS_RUNS = "harness_runs"
+"""The signal of a rollout that says how many of its last steps are test runs of the harness itself."""
+
+
+def harness_run(number: int, step: Step) -> TestRun:
+    """Return step `number`, in which the harness itself ran the tests: its return code counts in any case."""
+    picked = selection(step.action)
+    passed, failed = counts(picked.tool, step.observation) if picked else (None, None)
+    return TestRun(number, step.action, step.returncode or 0, passed, failed)
+
+
+def runs_of(rollout: Rollout, steps: Sequence[tuple[int, Step]]) -> list[TestRun]:
+    """Return the captured test runs among numbered steps, of which the last is the trajectory's last.
+
+    Where the harness itself ran the tests after the agent had ended, these runs alone: what the agent ran
+    before says nothing more.
+    """
+    n = int(rollout.signals.get(HARNESS_RUNS, 0))
+    if n > 0:
+        return [harness_run(i, step) for i, step in steps[-n:]]
+    return [run for i, step in steps if (run := captured_run(i, step))]
 
 
 def passing(run: TestRun) -> bool:

@@ -238,8 +238,8 @@ class _Moves:
         shutil.move(made, place)
 
     def back(self) -> None:
-        for place in self.new:
-            place.unlink(missing_ok=True)
+        for place in filter(os.path.lexists, self.new):
+            place.unlink()
         for folder in reversed(self.folders):
             folder.rmdir()
         for place, kept in self.old:

@@ -116,6 +116,19 @@ def touched(patch: str, repo: Path, base: str) -> list[Changed]:
         return changes_of(scratch, base, applied(scratch, patch, base, "--cached"))
 
 
+def put(patch: str, clone: Path) -> None:
+    """Put a patch on the files of a clone of our own, by no settings but its own.
+
+    Raises:
+        Unlanded: it does not fit.
+    """
+    if not patch.strip():
+        return
+    with tempfile.TemporaryDirectory(prefix="tts-patch-") as folder:
+        file = str(written(Path(folder), patch))
+        git("apply", "--whitespace=nowarn", file, cwd=clone, env={"GIT_CONFIG_GLOBAL": os.devnull})
+
+
 @contextmanager
 def scratch_of(repo: Path) -> Generator[Scratch]:
     """Yield a scratch repository over the objects of the user's; it is removed afterwards."""
