@@ -51,7 +51,8 @@ def read(document: Mapping[str, Any], path: PurePath) -> Recorded:
     ours = mapping(document.get(OURS))
     if ours:
         found = read_about(ours, steps, place)
-        return replace(found, extra=extra | mapping(ours.get("extra")))
+        prompt = {"prompt": extra["prompt"]} if "prompt" in extra else {}
+        return replace(found, extra=mapping(ours.get("extra")) | prompt)
     task_id, sample = _named(document, path)
     rollout = Rollout(
         status=status_of(info.get("exit_status")),
@@ -86,7 +87,7 @@ def document(found: Recorded) -> dict[str, Any]:
         "submission": submission,
     }
     turns = [message for i, step in enumerate(found.steps) for message in _turn(step, i)]
-    ours = about_json(found) | {"extra": dict(found.extra)}
+    ours = about_json(found) | {"extra": {k: x for k, x in found.extra.items() if k != "prompt"}}
     return {
         "info": info,
         "messages": [*prompt, *turns, last | {"extra": last_extra}],
