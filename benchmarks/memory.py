@@ -30,6 +30,9 @@ from tts.cli.swebench.running import Request, experiment_of, perform
 from tts.cli.swebench.selection import Selection
 from tts.events import Ended, Event
 from tts.protocols import Attempt
+from tts.report.facts import report_of_run
+from tts.report.markdown import markdown
+from tts.run import Run
 from tts.testing import ScriptedAgent
 from tts.types import FREE, Budget, Rollout, Step, Task
 
@@ -63,14 +66,20 @@ def resident_bytes() -> int:
 
 @dataclass(slots=True)
 class Curve:
-    """A listener that notes resident memory each time another hundredth of the attempts is done."""
+    """A listener that notes resident memory each time another hundredth of the attempts is done.
+
+    `after` is what is held once the report has been made.
+    """
 
     total: int
     done: int = 0
+    votes: int = 0
+    after: int = 0
     points: list[tuple[int, int]] = field(default_factory=list[tuple[int, int]])
 
     def __call__(self, event: Event) -> None:
-        """Count a rollout."""
+        """Count a rollout or a vote."""
+        self.votes += isinstance(event, Ended) and event.kind == "verdict"
         if isinstance(event, Ended) and event.kind == "rollout":
             self.done += 1
             if self.done % max(1, self.total // 100) == 0:
@@ -122,6 +131,10 @@ def measured(n: int, folder: Path) -> tuple[Curve, float]:
         await perform(experiment, request, n_rollouts=curve.total, grace_seconds=0)
 
     anyio.run(main)
+    with Run.open(request.place) as run:
+        told = markdown(report_of_run(run))
+    assert f"rtv@{ATTEMPTS}" in told
+    curve.after = resident_bytes()
     return curve, time.monotonic() - started
 
 
@@ -147,13 +160,14 @@ def main(flags: Sequence[str]) -> int:
     with tempfile.TemporaryDirectory() as folder, quiet():
         curve, seconds = measured(n, Path(folder))
     if "--json" not in flags:
-        print(f"{n} instances × {ATTEMPTS} attempts in {seconds:.0f} s; resident memory by attempts done\n")
-        print(drawn(curve) + "\n")
+        print(f"{n} instances × {ATTEMPTS} attempts and {curve.votes:,} votes in {seconds:.0f} s")
+        print(f"Resident memory by attempts done:\n\n{drawn(curve)}\n")
     ratio = curve.quarter(4) / curve.quarter(2)
     figures = [
         Figure("attempts done", curve.done, curve.total, kind="least"),
         Figure("last quarter's memory / second quarter's", ratio, 1.15, kind="most"),
-        Figure("most memory", max(size for _, size in curve.points) / MIB, 400, kind="most", unit="MiB"),
+        Figure("most memory", max(size for _, size in curve.points) / MIB, 150, kind="most", unit="MiB"),
+        Figure("memory after the report", curve.after / MIB, 250, kind="most", unit="MiB"),
     ]
     return report("memory", figures, as_json="--json" in flags)
 
