@@ -56,7 +56,9 @@ def read(document: Mapping[str, Any], path: PurePath) -> Recorded:
     ours = mapping(more.get(OURS))
     if ours:
         found = read_about(ours, steps, path.name)
-        return replace(found, extra=mapping(ours.get("extra")) | _prompt(told[:start]), lost=tuple(lost))
+        return replace(
+            found, extra=without_truth(mapping(ours.get("extra"))) | _prompt(told[:start]), lost=tuple(lost)
+        )
     agent = mapping(document.get("agent"))
     rollout = Rollout(usage=_total(document, steps), patch=_patch(more), seconds=_seconds(told))
     return recorded(
@@ -273,11 +275,12 @@ def _extra(document: Mapping[str, Any], prompt: Sequence[Mapping[str, Any]]) -> 
     found["model"] = agent.get("model_name")
     found["agent"] = {name: agent[name] for name in _AGENT if name in agent and name != "model_name"}
     found["source_extra"] = document.get("extra")
-    return without_truth({name: value for name, value in found.items() if value}) | _prompt(prompt)
+    kept: dict[str, Any] = without_truth({name: value for name, value in found.items() if value})
+    return kept | _prompt(prompt)
 
 
 def _patch(extra: Mapping[str, Any]) -> str | None:
-    named = [extra.get(name) for name in ("model_patch", "submission", "patch")]
+    named = [extra.get(name) for name in ("model_patch", "submission")]
     return next((patch for patch in named if isinstance(patch, str)), None)
 
 

@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-VERSION = "ATIF-v1.8"
+VERSION: Literal["ATIF-v1.8"] = "ATIF-v1.8"
 
 Extra = dict[str, Any] | None
 

@@ -127,7 +127,7 @@ def _storable(value: Any) -> Any:
         return value.encode("utf-8", "replace").decode()
     if isinstance(value, dict):
         return {_storable(k): _storable(x) for k, x in cast("dict[str, Any]", value).items()}
-    return [_storable(x) for x in cast("list[Any]", value)] if isinstance(value, list) else value
+    return [_storable(x) for x in cast("list[object]", value)] if isinstance(value, list) else value
 
 
 def mapping(value: object) -> dict[str, Any]:
@@ -137,7 +137,10 @@ def mapping(value: object) -> dict[str, Any]:
 
 def listed(value: object) -> list[Any]:
     """Return a JSON list, an empty one for anything else."""
-    return cast("list[Any]", value) if isinstance(value, list) else []
+    if not isinstance(value, list):
+        return []
+    found: list[Any] = cast(Any, value)
+    return found
 
 
 def number(value: object) -> float:

@@ -52,7 +52,7 @@ def read(document: Mapping[str, Any], path: PurePath) -> Recorded:
     if ours:
         found = read_about(ours, steps, place)
         prompt = {"prompt": extra["prompt"]} if "prompt" in extra else {}
-        return replace(found, extra=mapping(ours.get("extra")) | prompt)
+        return replace(found, extra=without_truth(mapping(ours.get("extra"))) | prompt)
     task_id, sample = _named(document, path)
     rollout = Rollout(
         status=status_of(info.get("exit_status")),
@@ -177,8 +177,8 @@ def _heard(step: Step, message: Mapping[str, Any], now: float) -> Step:
     observation = (
         raw if isinstance(raw, str) and raw else text_of(message.get("content", message.get("output")))
     )
-    timed = {"seconds": now - step.at} if now > step.at > 0 else {}
-    return replace(step, observation=observation, returncode=returncode, **timed)
+    seconds = now - step.at if now > step.at > 0 else step.seconds
+    return replace(step, observation=observation, returncode=returncode, seconds=seconds)
 
 
 def _alone(message: Mapping[str, Any], *, priced: bool, at: float, place: str) -> Step:

@@ -28,6 +28,7 @@ TRUTHS = frozenset(
         "hints_text",
         "is_resolved",
         "pass_to_pass",
+        "patch",
         "reductions",
         "report",
         "resolved",
@@ -145,7 +146,7 @@ def without_truth(value: Any) -> Any:
     if isinstance(value, dict):
         entries = cast("dict[str, Any]", value).items()
         return {k: without_truth(x) for k, x in entries if not _is_private(k)}
-    return [without_truth(x) for x in cast("list[Any]", value)] if isinstance(value, list) else value
+    return [without_truth(x) for x in cast("list[object]", value)] if isinstance(value, list) else value
 
 
 def _is_private(name: str) -> bool:
@@ -164,7 +165,7 @@ def _only(block: object, names: Sequence[str]) -> dict[str, Any]:
 
 def _valid(returns: type[Any], body: Mapping[str, Any], place: str) -> Any:
     try:
-        return adapter(returns).validate_python(dict(body))
+        return adapter(cast(Any, returns)).validate_python(dict(body))
     except (ValidationError, RecursionError) as error:
         told = error.errors()[0] if isinstance(error, ValidationError) else {"loc": (), "msg": "too deep"}
         where = ".".join(map(str, told["loc"]))
