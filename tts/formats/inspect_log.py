@@ -114,7 +114,7 @@ def _zstandard(file: BinaryIO, member: zipfile.ZipInfo, place: str) -> bytes:
     except ImportError:
         raise UsageError(
             f"{place}: packed with Zstandard: `pip install zstandard`, or unpack the log with `inspect log"
-            " convert --to json`"
+            " convert --to json --output-dir DIR`"
         ) from None
     file.seek(member.header_offset + 26)
     lengths = file.read(4)
