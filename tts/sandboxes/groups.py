@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import os
 import secrets
-import time
-from collections.abc import AsyncGenerator, Generator, Iterable, Sequence, Set
+from collections.abc import AsyncGenerator, Generator, Sequence, Set
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from functools import cache
@@ -126,7 +125,7 @@ def sweep(place: Path) -> None:
             continue
         for inner in (*group.glob("*/cgroup.procs"), group / "cgroup.procs"):
             send(map(int, _text(inner).split()), 9)
-        _insist([group])
+        _remove(group)  # else at the next start: what was killed may not have gone yet
 
 
 def _remove(group: Path) -> bool:
@@ -139,13 +138,6 @@ def _remove(group: Path) -> bool:
         except OSError:
             return False
     return True
-
-
-def _insist(groups: Iterable[Path]) -> None:
-    """Remove groups whose last processes have been killed; one that is still in use waits for the next start."""
-    left, deadline = list(groups), time.monotonic() + 0.2
-    while (left := [group for group in left if not _remove(group)]) and time.monotonic() < deadline:
-        time.sleep(0.001)
 
 
 def _text(path: Path) -> str:
@@ -190,7 +182,8 @@ class Group:
         try:
             yield run
         finally:
-            _insist(place for _, place in below)
+            for _, place in below:
+                _remove(place)  # else with the box
 
 
 @dataclass(frozen=True, slots=True)
@@ -243,7 +236,7 @@ async def grouped(caps: Caps) -> AsyncGenerator[Group]:
         yield Group(caps, tuple(folders))
     finally:
         with CancelScope(shield=True):
-            for _ in range(50):
+            for _ in range(200):  # the killed are gone once their parent has looked
                 if not [place for _, place in folders if not _remove(place)]:
                     break
                 await anyio.sleep(0.01)

@@ -190,8 +190,9 @@ def _alone() -> Generator[None]:
 def _only(error: BaseException) -> BaseException:
     if not isinstance(error, BaseExceptionGroup):
         return error
-    errors = cast(Sequence[BaseException], error.exceptions)  # pyright: ignore[reportUnknownMemberType]
-    return error if len(errors) > 1 else _only(errors[0])
+    group = cast("BaseExceptionGroup[BaseException]", error)
+    first, *others = group.exceptions
+    return group if others else _only(first)
 
 
 async def pump(fd: int, *takers: Callable[[bytes], None]) -> None:
