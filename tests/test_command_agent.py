@@ -35,6 +35,7 @@ class Heard:
 
     priors: dict = field(default_factory=dict)
     steps_heard: list = field(default_factory=list)
+    spent: list = field(default_factory=list)
     news: object = None
 
     def load(self, key, returns):
@@ -49,7 +50,7 @@ class Heard:
             self.news.set()
 
     def spend(self, usage):
-        pass
+        self.spent.append(usage)
 
     def progress(self, length, *, thought=False):
         pass
@@ -295,8 +296,10 @@ def test_a_sandbox_that_does_not_start_is_the_machines_failure():
             raise Infra("no namespaces")
 
     agent = CommandAgent(command="t", sandbox=FakeSandbox(Broken()))
+    heard = Heard()
     with pytest.raises(Infra):
-        attempted(agent)
+        attempted(agent, heard=heard)
+    assert heard.spent == []
 
 
 def test_a_silent_programs_errors_are_its_only_step():
@@ -314,6 +317,8 @@ def test_plain_lines_are_grouped_by_number_and_never_evidence():
     rollout, steps = attempted(agent)
     assert [step.observation.count("\n") + 1 for step in steps] == [40, 40, 20]
     assert {step.returncode for step in steps} == {None}
+    assert steps[0].at <= steps[1].at
+    assert min(step.seconds for step in steps) >= 0
     assert rollout.answer.endswith("line 99")
     assert rollout.usage == Usage(calls=1, unpriced_calls=1, estimated=True)
     assert rollout.usage.usd is None
@@ -790,6 +795,9 @@ def test_a_program_edits_the_workspace(kind, made, repository, tmp_path):
     assert "\n-1\n+2\n" in rollout.patch
     assert "['2', 'a  b', '/" in rollout.patch
     assert " 1 'Make it two.'" in rollout.patch
+    assert [
+        path.name for path in (tmp_path / "work").iterdir() if not path.name.startswith("template-")
+    ] == []
 
 
 @both
@@ -852,6 +860,7 @@ wait
     assert not [path for path in Path("/proc").glob("[0-9]*/cmdline") if b"6139.137" in _read(path)]
     assert brief(heard.steps_heard)[0] == ("I start", "wait", "...")
     assert heard.steps_heard[0].returncode is None
+    assert sum(heard.spent, Usage()).calls >= 1
 
 
 def _read(path):

@@ -16,7 +16,7 @@ from anyio import to_thread
 
 from tts.agents.command.listener import Listener
 from tts.agents.command.template import Template
-from tts.errors import LimitReached, UsageError
+from tts.errors import Infra, LimitReached, UsageError
 from tts.hostile import cut, fitting, line
 from tts.models.secrets import remembered, scrubbed
 from tts.models.tokens import BYTES_PER_TOKEN
@@ -143,7 +143,7 @@ class CommandAgent:
     async def run(self, task: Task, attempt: Attempt) -> Rollout:
         """Return the rollout of one run of the program; what it left in the workspace is read elsewhere."""
         prompt = self._prompt(task, attempt.priors)
-        with _workspace(attempt) as workspace, _desk(prompt, attempt.priors) as desk:
+        with _workspace(attempt) as workspace, _desk(workspace, prompt, attempt.priors) as desk:
             async with self.sandbox.open(workspace, mounts=[Mount(desk.folder)]) as box:
                 order = self._order(task, attempt, box, (prompt, desk))
                 return await self._heard(box, order, attempt)
@@ -154,6 +154,9 @@ class CommandAgent:
         with scope:
             try:
                 ran = await box.run(replace(order, heard=listener))
+            except Infra:
+                listener.started = False
+                raise
             finally:
                 listener.leave()
         if ran is None or listener.error is not None:
@@ -232,10 +235,11 @@ def _workspace(attempt: Attempt) -> Generator[Path]:
 
 
 @contextmanager
-def _desk(prompt: str, priors: Sequence[Summary]) -> Generator[Desk]:
-    """Yield the program's reading, which lies outside of the workspace and so in no patch."""
-    with tempfile.TemporaryDirectory(prefix="tts-desk-", ignore_cleanup_errors=True) as folder:
-        desk = Desk(Path(folder).resolve())
+def _desk(workspace: Path, prompt: str, priors: Sequence[Summary]) -> Generator[Desk]:
+    """Yield the program's reading, which lies beside the workspace and so in no patch."""
+    place = workspace.resolve().parent
+    with tempfile.TemporaryDirectory(prefix="desk-", dir=place, ignore_cleanup_errors=True) as folder:
+        desk = Desk(Path(folder))
         Path(desk.prompt).write_bytes(_bytes(prompt))
         Path(desk.priors).write_text(json.dumps([_told(prior) for prior in priors], indent=1))
         yield desk

@@ -299,7 +299,7 @@ def _figures(line: Object) -> Iterable[Said]:
     for name in ("usage", "total_usage"):
         found = line.get(name)
         if isinstance(found, dict):
-            prices = (dollars(found, each) for each in ("cost_usd", "usd", "total_cost_usd"))
+            prices = (dollars(found, each) for each in ("cost_usd", "usd", "cost", "total_cost_usd"))
             usd = next((price for price in prices if price is not None), None)
             usage = whole_usage(found, calls=max(1, count(found, "calls")), usd=usd)
             yield Said(figures=Figures(usage, priced=usd is not None, total=name == "total_usage"))

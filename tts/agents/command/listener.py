@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import cast
@@ -38,13 +39,16 @@ ANSWER_CHARS = 20_000
 class Listener:
     """What was heard so far. No step has a return code: a program's own account of it is a claim.
 
-    A limit of the attempt that is passed is kept as `error`, and then `stop` is called.
+    A limit of the attempt that is passed is kept as `error`, and then `stop` is called. `started` is False for
+    a program that could not be: it cost nothing.
     """
 
     attempt: Attempt
     stop: Callable[[], None]
     bill: Bill = field(init=False)
     error: LimitReached | None = None
+    started: bool = True
+    began: float = field(default_factory=time.time)
     answer: str = ""
     answering: bool = False
     n_steps: int = 0
@@ -76,7 +80,8 @@ class Listener:
         self._end_thought()
         self._end_text()
         try:
-            self.bill.close()
+            if self.started or self.bill.sessions:
+                self.bill.close()
         except LimitReached as error:
             self.error = self.error or error
 
@@ -163,6 +168,8 @@ class Listener:
         self.full = self.n_steps >= STEPS or self.n_bytes >= TRACE_BYTES
         if self.full:
             kept = Step(observation="[later output was not kept: there is too much of it]")
+        now = time.time()
+        kept, self.began = replace(kept, at=self.began, seconds=max(0.0, now - self.began)), now
         try:
             self.attempt.record(kept)
         except LimitReached as error:
