@@ -131,6 +131,7 @@ class Environments:
             async with locked(lock, shared=True):
                 if ready.exists():
                     ready.touch()
+                    _place_witness(found.site_packages)
                     yield found
                     return
             async with locked(lock):
@@ -161,8 +162,6 @@ class Environments:
             await check_out(task, env.base, work)
             await make_venv(env.python, env.venv, pip=recipe.pip)
             await self._install(env, work, recipe.install)
-            shutil.copyfile(Path(__file__).with_name("witness.py"), env.site_packages / f"{WITNESS}.py")
-            (env.site_packages / f"{WITNESS}.pth").write_text(f"import {WITNESS}\n")
             work.rename(env.tree)
             (env.place / "ready").touch()
         except BaseException:
@@ -191,6 +190,17 @@ class Environments:
                 if held and place != used:
                     (place / "ready").unlink(missing_ok=True)
                     await to_thread.run_sync(remove, place)
+
+
+def _place_witness(packages: Path) -> None:
+    """Put the witness into an environment, at once and whole; it may be newer than the environment."""
+    source = Path(__file__).with_name("witness.py").read_text()
+    for name, text in ((f"{WITNESS}.py", source), (f"{WITNESS}.pth", f"import {WITNESS}\n")):
+        target = packages / name
+        if not target.exists() or target.read_text() != text:
+            draft = packages / f".{name}.{os.getpid()}"
+            draft.write_text(text)
+            draft.replace(target)
 
 
 def _last_used(place: Path) -> float:

@@ -56,9 +56,10 @@ def _paths(value: str) -> Iterator[Path]:
         text = unquote(urlsplit(word).path) if word.startswith("file:") else word
         path = Path(text)
         if text.startswith("/") and path != Path("/") and path.exists():
-            yield path if path.is_dir() or not _in_index(path) else path.parent
+            yield path.parent if _beside_its_files(path) else path
 
 
-def _in_index(path: Path) -> bool:
-    """A page of links lies beside what it links to."""
-    return path.suffix in (".html", ".htm")
+def _beside_its_files(path: Path) -> bool:
+    """Whether it is a page of links, or an index's folder `simple`: its links lead to what lies beside it."""
+    page = path.is_file() and path.suffix in (".html", ".htm")
+    return (page or path.name == "simple") and path.parent != Path("/")

@@ -21,13 +21,13 @@ from tts.workspaces.git import git
 PATCH_BYTES = 64 * 1024 * 1024
 """The largest patch that is applied."""
 
-FALLBACK = ("patch", "--batch", "--forward", "--fuzz=5", "-p1")
+FALLBACK = ("patch", "--batch", "--forward", "--fuzz=5", "-p1", "--no-backup-if-mismatch")
 """swebench's last way of applying a patch that git will not take."""
 
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """A file that differs from the base: its mode and blob there (zeros: not there), and what became of it."""
+    """A file that differs from the base; `mode` and `blob` are those there, zeros where it is new."""
 
     path: str
     mode: str
@@ -37,7 +37,7 @@ class Entry:
 
 @dataclass(frozen=True, slots=True)
 class Merged:
-    """The files that a checkout must be given and those it must lose; `dropped` were not taken from the patch."""
+    """The files that a checkout is given and those it loses; `dropped` were not taken from the patch."""
 
     env: Mapping[str, str]
     base: Path

@@ -38,12 +38,13 @@ def _begin() -> None:
     if os.getppid() != int(shell):
         return
     import atexit
+    from importlib.machinery import PathFinder
 
     global _tell
     _tell = _writer(path, word)
     _tell(event="start")
     atexit.register(_tell, event="end")
-    watch: Any = _Watch()
+    watch: Any = _Watch(PathFinder)
     sys.meta_path.insert(0, watch)
     others = os.environ.get("PYTEST_PLUGINS")
     os.environ["PYTEST_PLUGINS"] = ",".join(filter(None, [others, __name__]))
@@ -97,11 +98,12 @@ def pytest_sessionfinish(session: "Any", exitstatus: "Any") -> None:
 class _Watch:
     """Adds to the runners that have no plug-ins, when they are imported."""
 
+    def __init__(self, finder: "Any") -> None:
+        self.finder = finder
+
     def find_spec(self, name: str, path: "Any" = None, target: "Any" = None) -> "Any":
         add = ADDITIONS.get(name)
-        from importlib.machinery import PathFinder
-
-        spec = PathFinder.find_spec(name, path) if add else None
+        spec = self.finder.find_spec(name, path) if add else None
         if spec is None or spec.loader is None or add is None:
             return None
         run = spec.loader.exec_module
