@@ -315,7 +315,7 @@ def test_predictions_of_a_folder_with_trajectories_are_not_read_again(tmp_path):
         "info": {"exit_status": "Submitted", "submission": DIFF},
     }
     written(tmp_path / "t1" / "t1.traj.json", body)
-    written(tmp_path / "preds.json", {"t1": {"model_patch": DIFF}, "t2": {"model_patch": "b"}})
+    written(tmp_path / "preds" / "rtv@8.json", {"t1": {"model_patch": DIFF}, "t2": {"model_patch": "b"}})
     told = Told()
     assert [one.task_id for one in read([tmp_path], told)] == ["t1", "t2"]
     assert list(told.notes.values()) == [1]

@@ -78,29 +78,22 @@ def read(
         if found.is_dir():
             yield from _folder(found, notes, known, left)
         else:
-            yield from _file(found, notes, known, left, must=True)
+            yield from _file(found, notes, known, left)
 
 
 def _folder(root: Path, told: Told, known: Callable[[str], bool], left: list[int]) -> Iterator[Recorded]:
-    files = list(_files(root, told))
     seen: set[str] = set()
-    predictions = [path for path in files if _may_predict(path)]
-    for path in files:
-        if path in predictions:
-            continue
-        for found in _file(path, told, known, left, must=False):
+    predictions: list[Path] = []
+    for path in _files(root, told):
+        for found in _file(path, told, known, left, later=predictions):
             seen.add(found.task_id)
             yield found
     for path in predictions:
-        for found in _file(path, told, known, left, must=False):
-            if found.task_id not in seen or found.steps:
+        for found in _file(path, told, known, left):
+            if found.task_id not in seen:
                 yield found
             else:
                 told.note("predictions passed over, as the folder has the trajectories that they come from")
-
-
-def _may_predict(path: Path) -> bool:
-    return path.name.endswith(".jsonl") or (path.name.endswith(".json") and "pred" in path.name)
 
 
 def _files(root: Path, told: Told) -> Iterator[Path]:
@@ -128,8 +121,9 @@ def _by_number(path: Path) -> tuple[int, str]:
 
 
 def _file(
-    path: Path, told: Told, known: Callable[[str], bool], left: list[int], *, must: bool
+    path: Path, told: Told, known: Callable[[str], bool], left: list[int], *, later: list[Path] | None = None
 ) -> Iterator[Recorded]:
+    """Return a file's attempts; of a file in a folder, predictions go to the list `later` instead."""
     with opened(path) as file:
         is_archive = file.read(4) == b"PK\x03\x04"
         size = os.fstat(file.fileno()).st_size
@@ -142,7 +136,7 @@ def _file(
     else:
         body = read_bytes(path, MAX_FILE_BYTES)
         digest = digest_of(body)
-        attempts = iter(()) if known(digest) else _attempts(body, path, told, must=must)
+        attempts = iter(()) if known(digest) else _attempts(body, path, told, later)
     if known(digest):
         told.note("files that were imported before")
         return
@@ -150,15 +144,17 @@ def _file(
         yield replace(found, source=digest)
 
 
-def _attempts(body: bytes, path: Path, told: Told, *, must: bool) -> Iterator[Recorded]:
+def _attempts(body: bytes, path: Path, told: Told, later: list[Path] | None) -> Iterator[Recorded]:
     name = shown(path.name)
     lines = path.name.endswith(".jsonl")
     document: Any = parsed(body.partition(b"\n")[0] if lines else body, name) if body.strip() else None
     kind: Kind = ("preds" if preds.is_preds(document) else "") if lines else kind_of(document)
     if kind == "":
-        if must:
+        if later is None:
             raise UsageError(f"{name} holds no attempts; {WANTED}")
         told.note("files that hold no attempts passed over")
+    elif kind == "preds" and later is not None:
+        later.append(path)
     elif kind == "preds":
         yield from preds.read(body, path.name)
     elif kind == "mini":
