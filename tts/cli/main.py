@@ -10,7 +10,7 @@ from typing import Annotated, cast
 import typer
 
 import tts
-from tts.cli import check, demo, export, replay, report, run, show, strategies
+from tts.cli import check, demo, export, replay, report, run, show, solve, strategies
 from tts.cli.help import Grouped
 from tts.cli.swebench.commands import app as swebench
 from tts.errors import TtsError, UsageError
@@ -31,6 +31,7 @@ app = typer.Typer(
 COMMANDS = (
     demo.demo,
     run.run,
+    solve.solve,
     check.check,
     show.show,
     replay.replay,
@@ -39,7 +40,7 @@ COMMANDS = (
     strategies.strategies,
 )
 for command in COMMANDS:
-    shape = Grouped if command is run.run else None
+    shape = Grouped if command in (run.run, solve.solve) else None
     app.command(cls=shape, epilog=sys.modules[command.__module__].EXAMPLES)(command)
 app.add_typer(swebench)
 

@@ -16,7 +16,7 @@ import anyio
 
 from tts.ceiling import Ceiling, ceiling
 from tts.cli.console import say
-from tts.cli.progress import Tally, meter
+from tts.cli.progress import Meter, Tally, meter
 from tts.errors import UsageError
 from tts.events import Listener
 from tts.experiment import FLAGS, NO_TASK, Experiment
@@ -107,6 +107,7 @@ async def play(
     grace_seconds: float,
     n_rollouts: int,
     keeping: Keeping = lambda _: nullcontext(lambda _: None),
+    shown: Callable[[Tally], Meter] = meter,
 ) -> Played:
     """Run what is missing in `folder`, of at most `n_rollouts` rollouts.
 
@@ -119,8 +120,8 @@ async def play(
     try:
         tally = Tally(total=n_rollouts, stored=min(n_rollouts, _n_stored(store, experiment)))
         stop = anyio.Event()
-        with meter(tally) as listener, keeping(store) as keeper:
-            heard = replace(experiment, listeners=[*experiment.listeners, listener, keeper])
+        with keeping(store) as keeper, shown(tally) as listener:
+            heard = replace(experiment, listeners=[*experiment.listeners, keeper, listener])
             await interruptible(partial(heard.run_in, store), stop, grace_seconds)
         n_used = _n_used(store, experiment)
         return Played(tally.performed, max(0, n_used - tally.kept), stop.is_set())
