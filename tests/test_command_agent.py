@@ -880,8 +880,10 @@ def test_a_program_whose_interpreter_is_missing_has_failed(kind, made):
 @both
 def test_a_limit_ends_a_running_program(kind, made):
     text = """while :; do echo '{"action": "a", "usage": {"cost_usd": 0.4}}'; done"""
-    rollout, steps = attempted(made(kind, text, interpreter="/bin/sh"), limits=Budget(usd=1.0))
+    agent = made(kind, text, interpreter="/bin/sh", seconds=20.0)
+    rollout, steps = attempted(agent, limits=Budget(usd=1.0))
     assert rollout.status == "limit"
+    assert rollout.seconds < 10
     assert rollout.usage.known_usd == pytest.approx(1.2)
     assert len(steps) == 3
 

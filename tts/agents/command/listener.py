@@ -39,8 +39,8 @@ ANSWER_CHARS = 20_000
 class Listener:
     """What was heard so far. No step has a return code: a program's own account of it is a claim.
 
-    A limit of the attempt that is passed is kept as `error`, and then `stop` is called. `started` is False for
-    a program that could not be: it cost nothing.
+    A limit of the attempt that is passed is kept as `error`, and then `stop` is called. `started` is False
+    for a program that could not be started: it cost nothing.
     """
 
     attempt: Attempt
