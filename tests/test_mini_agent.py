@@ -297,6 +297,7 @@ def test_faults_of_the_provider_are_ridden_out(task: Task, tmp_path: Path) -> No
     assert rollout is not None
     assert rollout.status == "finished"
     assert lent.steps[1].usage.retries == len(faults)
+    assert (lent.usage.usd, lent.usage.unpriced_calls) == (None, lent.usage.calls)
     assert len(server.requests) == len(REPAIR) + len(faults)
 
 
@@ -321,6 +322,22 @@ def test_what_asking_again_does_not_mend_ends_it(
     assert KEY not in text
 
 
+def pipe(place: Path) -> int:
+    """Make a named pipe `gate` and return its open end."""
+    os.mkfifo(place / "gate")
+    return os.open(place / "gate", os.O_RDWR | os.O_NONBLOCK)
+
+
+async def opened(gate: int) -> None:
+    """Wait until a command has written to the pipe, and close it."""
+    try:
+        with anyio.fail_after(20):
+            await anyio.wait_readable(gate)
+    finally:
+        anyio.notify_closing(gate)
+        os.close(gate)
+
+
 def processes(word: str) -> list[str]:
     found = []
     for place in Path("/proc").glob("[0-9]*/cmdline"):
@@ -338,13 +355,13 @@ def test_a_cancelled_attempt_ends_its_command_and_keeps_its_record(
     task: Task, tmp_path: Path, place: str
 ) -> None:
     work, nap = clone(task, tmp_path), f"sleep 1000.{os.getpid()}"
-    os.mkfifo(work / "gate")
+    gate = pipe(work)
     answers = [REPAIR[1], bash(f"{nap} & echo ready > gate; wait")]
 
     async def around(server: ModelServer, run: Any) -> None:
         async with anyio.create_task_group() as group:
             group.start_soon(run)
-            await anyio.to_thread.run_sync((work / "gate").read_text)
+            await opened(gate)
             assert processes(nap)
             cancelled_at = anyio.current_time()
             group.cancel_scope.cancel()
@@ -447,6 +464,37 @@ def test_a_model_that_writes_its_commands_as_text(task: Task, tmp_path: Path) ->
     assert "tools" not in server.requests[0].asked.body
 
 
+def test_a_command_that_cannot_be_run_is_told_to_the_model(task: Task, tmp_path: Path) -> None:
+    answers = [bash("echo \0"), bash("echo " + "x" * 140_000), bash("echo \ud800"), *REPAIR[1:]]
+    lent = Lent(clone(task, tmp_path))
+    rollout, server = attempted(turns(answers), task, lent)
+    assert rollout is not None
+    assert rollout.status == "finished"
+    assert [step.returncode for step in lent.steps[:4]] == [None, None, None, 0]
+    told = sorted(server.requests, key=lambda served: served.index)[3].asked.messages
+    said = [text for role, text in told if role == "tool"]
+    for text, words in zip(said, ("embedded null byte", "Argument list too long", "no UTF-8"), strict=True):
+        assert words in text
+
+
+@pytest.mark.parametrize("name", ["hosted_vllm/m", "anthropic/m"])
+def test_other_providers_go_through_litellms_own_connections(task: Task, tmp_path: Path, name: str) -> None:
+    async def main(server: ModelServer) -> Rollout:
+        url = server.anthropic_url if name == "anthropic/m" else server.openai_url
+        agent = mini_agent(name, environment="local", base_url=url)
+        await agent.ready()  # type: ignore[attr-defined]
+        return await agent.run(task, lent)
+
+    lent = Lent(clone(task, tmp_path))
+    with ModelServer(turns([Says("no call")] * 3 if name == "anthropic/m" else REPAIR)) as server:
+        rollout = anyio.run(main, server)
+        server.wait_until(lambda s: s.connections_open == 0)
+    assert rollout.status == ("failed" if name == "anthropic/m" else "finished")
+    billed = server.billed
+    assert (lent.usage.calls, lent.usage.output_tokens) == (billed.requests, billed.output_tokens)
+    assert lent.usage.input_tokens == billed.prompt_tokens
+
+
 ENGINE = """#!{python}
 import json, os, sys
 words = sys.argv[1:]
@@ -498,13 +546,12 @@ def test_docker_gets_what_mini_swe_agent_would_tell_it(
 def test_a_cancelled_container_is_removed(task: Task, engine: Callable[[], list[list[str]]]) -> None:
     nap = f"sleep 998.{os.getpid()}"
 
-    gate = Path(task.repo).parent / "clone" / "gate"
-    os.mkfifo(gate)
+    gate = pipe(Path(task.repo).parent / "clone")
 
     async def around(server: ModelServer, run: Any) -> None:
         async with anyio.create_task_group() as group:
             group.start_soon(run)
-            await anyio.to_thread.run_sync(gate.read_text)
+            await opened(gate)
             assert processes(nap)
             group.cancel_scope.cancel()
 

@@ -8,6 +8,7 @@ from collections.abc import AsyncGenerator, Mapping, Sequence
 from concurrent.futures import CancelledError
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -123,13 +124,12 @@ class MiniAgent:
     async def _drive(self, driven: Driven, task: Task) -> None:
         """Run it in a thread whose every wait is on this event loop, so that it ends once it is told."""
         with anyio.move_on_after(self.time_limit) as time:
+            why = partial(_cut, time)
             try:
-                await to_thread.run_sync(driven.run, task.prompt, limiter=anyio.CapacityLimiter(1))
+                await to_thread.run_sync(driven.go, task.prompt, why, limiter=anyio.CapacityLimiter(1))
             except CancelledError:
                 await checkpoint()
                 raise Infra("mini-swe-agent's thread was cancelled and nobody asked for it") from None
-            finally:
-                driven.close("TimeExceeded" if time.cancel_called else "Cancelled")
 
     @asynccontextmanager
     async def _ground(self, task: Task, attempt: Attempt) -> AsyncGenerator[Ground]:
@@ -214,6 +214,11 @@ class MiniAgent:
         call = Usage(calls=1, input_tokens=window, output_tokens=self.source.max_output_tokens)
         cost = dollars(call, name, self.source.price)
         return None if cost is None else self.settings.cost_limit + sum(cost)
+
+
+def _cut(time: anyio.CancelScope) -> str:
+    """mini-swe-agent's word for an attempt that was cut short by the clock or from outside."""
+    return "TimeExceeded" if time.cancel_called else "Cancelled"
 
 
 def _parts() -> Any:

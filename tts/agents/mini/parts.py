@@ -50,6 +50,13 @@ class Driven(DefaultAgent):
         ending: Mapping[str, Any] = last.get("extra", {}) if last.get("role") == "exit" else {}
         return ending
 
+    def go(self, prompt: str, why: Callable[[], str]) -> None:
+        """Run to the end, and write the trajectory; `why` says the exit status of a run that was cut."""
+        try:
+            self.run(prompt)
+        finally:
+            self._close(why)
+
     def step(self) -> list[dict[str, Any]]:
         """Make a turn and tell of it, however it ends."""
         self.telling.begin()
@@ -67,15 +74,16 @@ class Driven(DefaultAgent):
         return told
 
     def handle_uncaught_exception(self, e: Exception) -> list[dict[str, Any]]:
-        """A cancelled attempt ends otherwise, see `close`."""
+        """A cancelled attempt ends otherwise, see `go`."""
         if isinstance(e, CancelledError):
             return []
         told: list[dict[str, Any]] = super().handle_uncaught_exception(e)
         return told
 
-    def close(self, status: str) -> None:
-        """Write the trajectory for the last time; where it has no end, it ends with this exit status."""
+    def _close(self, why: Callable[[], str]) -> None:
+        """Write the trajectory for the last time, with an end where it has none."""
         if not self.ending:
+            status = why()
             extra = {"exit_status": status, "submission": ""}
             self.add_messages(self.model.format_message(role="exit", content=status, extra=extra))
         self.save(None)

@@ -11,10 +11,13 @@ from anyio import from_thread
 
 from tts.models.secrets import scrubbed
 from tts.protocols import Attempt
-from tts.sandboxes.box import Box, Order, Ran
+from tts.sandboxes.box import Box, Order
 from tts.types import Step, Usage
 
 T = TypeVar("T")
+
+LONGEST_COMMAND = 131_072
+"""In bytes: what Linux takes as one argument of a program."""
 
 WHY: Mapping[str, str] = {
     "timeout": "it timed out after {seconds:g} seconds",
@@ -113,21 +116,35 @@ class Shell:
         """
         turn = self.telling.turn
         turn.actions.append(command)
+        turn.returncode = None
+        if wrong := _unfit(command):
+            turn.outputs.append(f"[not run: {wrong}]")
+            return _untold("", wrong, "OSError")
         ran = waited(self.box.run, replace(self.shape(command), seconds=seconds))
         why = WHY.get(ran.ended, "").format(seconds=seconds)
         turn.returncode = ran.returncode
         turn.outputs.append("\n".join(part for part in (ran.output, why and f"[stopped: {why}]") if part))
         self.telling.lost_bytes = ran.lost_bytes
-        return _told(command, ran, why)
+        if not why:
+            return {"output": ran.output, "returncode": ran.returncode, "exception_info": ""}
+        kind = "TimeoutExpired" if ran.ended == "timeout" else "Stopped"
+        return _untold(ran.output, f"Command {command!r} was stopped: {why}", kind)
 
 
-def _told(command: str, ran: Ran, why: str) -> dict[str, Any]:
-    if not why:
-        return {"output": ran.output, "returncode": ran.returncode, "exception_info": ""}
-    told = f"Command {command!r} was stopped: {why}"
-    kind = "TimeoutExpired" if ran.ended == "timeout" else "Stopped"
+def _unfit(command: str) -> str:
+    """Why the system takes no such command, "" where it does."""
+    size = len(command.encode("utf-8", "surrogatepass"))
+    if size >= LONGEST_COMMAND:
+        return f"Argument list too long: {size} bytes"
+    if "\0" in command:
+        return "embedded null byte"
+    return "" if command == command.encode("utf-8", "replace").decode() else "the command is no UTF-8 text"
+
+
+def _untold(output: str, told: str, kind: str) -> dict[str, Any]:
+    """What mini-swe-agent's environments return for a command that came to no end of its own."""
     return {
-        "output": ran.output,
+        "output": output,
         "returncode": -1,
         "exception_info": f"An error occurred while executing the command: {told}",
         "extra": {"exception_type": kind, "exception": told},
