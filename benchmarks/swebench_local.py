@@ -11,6 +11,7 @@ all (empty patch), the gold patch (resolved), and the gold test list forged by a
 from __future__ import annotations
 
 import argparse
+import difflib
 import json
 import os
 import sys
@@ -39,11 +40,15 @@ def added(path: str, text: str) -> str:
     return f"{head}@@ -0,0 +1,{len(lines)} @@\n" + "".join(f"+{line}\n" for line in lines)
 
 
-def trick(truth: Truth) -> str:
+def trick(truth: Truth, base: Path) -> str:
     """Return the patch that fools the published grading: it prints passes and leaves before any test runs."""
     tests = [*truth.fail_to_pass, *truth.pass_to_pass]
     lines = [f"print({line!r})" for test in tests for line in (f"PASSED {test}", f"{test} ... ok")]
-    return added("conftest.py", "\n".join([*lines, "import os, sys", "sys.stdout.flush()", "os._exit(0)"]))
+    text = "\n".join([*lines, "import os, sys", "sys.stdout.flush()", "os._exit(0)", ""])
+    if not base.exists():
+        return added("conftest.py", text)
+    both = (base.read_text().splitlines(keepends=True), text.splitlines(keepends=True))
+    return "".join(difflib.unified_diff(*both, "a/conftest.py", "b/conftest.py"))
 
 
 async def graded(row: Row, repos: Path | None, place: Path) -> list[dict[str, object]]:
@@ -55,10 +60,11 @@ async def graded(row: Row, repos: Path | None, place: Path) -> list[dict[str, ob
     patches = {"no-op": added("tts-nothing.txt", "nothing"), "empty": "", "gold": truth.patch}
     begun = time.perf_counter()
     assert truth.recipe is not None
-    async with environments.open(task, truth.recipe):
+    async with environments.open(task, truth.recipe) as env:
         prepared = time.perf_counter() - begun
+        cheat = trick(truth, env.tree / "conftest.py")
     found: list[dict[str, object]] = []
-    for name, patch in {**patches, "trick": trick(truth)}.items():
+    for name, patch in {**patches, "trick": cheat}.items():
         begun = time.perf_counter()
         grade = await grader.grade(task, Rollout(patch=patch))
         seconds = round(time.perf_counter() - begun, 1)

@@ -29,6 +29,10 @@ SOURCES = ("", "src", "lib")
 """Folders that stand on Python's search path, where a module can hide another one."""
 
 
+RUNNERS = frozenset({"pytest", "_pytest", "pluggy", "iniconfig", "py", "_tts_witness"})
+"""Modules that no new module may hide, wherever they are installed."""
+
+
 @dataclass(frozen=True, slots=True)
 class Guard:
     """Decides which changed files of a patch are put back to the base.
@@ -88,7 +92,7 @@ def guard(
         tests=tests | (runners(test_cmd, there) - right),
         folders=frozenset(folders - code - {"."}),
         gold=right,
-        modules=frozenset(sys.stdlib_module_names) | _installed(packages),
+        modules=frozenset(sys.stdlib_module_names) | RUNNERS | _installed(packages),
         base=there,
     )
 
