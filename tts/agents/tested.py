@@ -13,7 +13,7 @@ from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field, replace
 from fnmatch import fnmatch
 from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import Any, ClassVar
 
 import anyio
 from anyio import to_thread
@@ -58,7 +58,7 @@ class TestCommand:
     names. `seconds` limits one run.
     """
 
-    __test__ = False
+    __test__: ClassVar[bool] = False  # pytest would take the name for a test class
 
     command: str
     sandbox: Sandbox
@@ -115,6 +115,8 @@ class Tested:
     them, `tests_passed` and `tests_failed`.
     """
 
+    __test__: ClassVar[bool] = False
+
     agent: Agent
     tests: TestCommand
     workspaces: Watched
@@ -138,18 +140,20 @@ class Tested:
             rollout = await self.agent.run(task, attempt)
         except LimitReached as error:  # what it did until then is tested all the same
             rollout = Rollout(status="limit", error=str(error))
+        own = {name: value for name, value in rollout.signals.items() if name != HARNESS_RUNS}
         workspace = self.workspaces.opened.get(attempt.workspace) if attempt.workspace else None
         patch = await workspace.diff() if workspace is not None else ""
         if not patch.strip():
-            return rollout
+            return replace(rollout, signals=own)
         try:
             steps = await self.steps(task, patch)
         except Unlanded as error:
-            return replace(rollout, error=rollout.error or f"the tests were not run: {error}")
+            told = rollout.error or f"the tests were not run: {error}"
+            return replace(rollout, signals=own, error=told)
         for step in steps:
             with suppress(LimitReached):  # a step that costs nothing cannot pass a limit
                 attempt.record(step)
-        return replace(rollout, signals={**rollout.signals, **_signals(steps)})
+        return replace(rollout, signals={**own, **_signals(steps)})
 
     async def steps(self, task: Task, patch: str) -> list[Step]:
         """Return the runs: at the base, with all of the patch where it changes tests, and without its tests.

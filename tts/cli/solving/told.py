@@ -192,7 +192,9 @@ def _code(code: int) -> str:
 
 def _cost(outcome: Outcome) -> str:
     used, spending = outcome.usage, outcome.story.choice.spending
-    known = text.usd(used.known_usd) + (" and what the agent did not tell" if used.unpriced_calls else "")
+    known = text.usd(used.known_usd)
+    if used.unpriced_calls:
+        known = f"{known} and what the agent did not tell" if used.known_usd else "dollars unknown"
     tokens = f", {text.plural(used.tokens, 'token')}" if used.tokens else ""
     longest = text.seconds(spending.critical_seconds)
     return f"{known}{tokens}, {text.seconds(spending.seconds)} of work, {longest} on the longest path"
