@@ -320,6 +320,7 @@ def bad_inputs() -> dict[str, tuple[list[str], str]]:
         "nothing": (evaluate, "give the folder of a run, or --predictions"),
         "oracle alone": ([*evaluate, "done", "-s", "pass@2"], "add --all"),
         "no oracle": ([*evaluate, "done", "--all", "-s", "rtv@2"], "an oracle such as pass@8"),
+        "no recipe": ([*evaluate, "done", "--harness", "local"], "there is no recipe for made__up-0"),
         "no engine": ([*evaluate, "done", "--harness", "docker"], "no Docker engine answers"),
         "other data": ([*evaluate, "done", "--subset", "other.jsonl"], "has no instance made__up-0"),
         "other subset": (
@@ -342,6 +343,26 @@ def test_bad_input_gives_one_line_and_code_2(bench: Path, capsys: pytest.Capture
         assert captured.err.count("\n") == 1, f"{name}: {captured.err}"
         assert captured.out == "", name
     assert not Path("out").exists()
+
+
+def test_where_an_engine_answers_options_of_the_local_grader_are_not_passed_over(
+    bench: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert call([*RUN, *OF, "-s", "single", "--slice", "0:1"]) == 0
+    engine = bench / "bin" / "docker"
+    engine.parent.mkdir()
+    engine.write_text("#!/bin/sh\necho 1.0\n")
+    engine.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{engine.parent}:{os.environ['PATH']}")
+    capsys.readouterr()
+    for flag in (
+        ["--repeats", "2"],
+        ["--sandbox", "none"],
+        ["--test-network"],
+        ["--recipes", "instances.jsonl"],
+    ):
+        assert call(["swebench", "eval", "out", *flag]) == 2
+        assert f"{flag[0]} is for --harness local" in capsys.readouterr().err
 
 
 def test_help_has_groups_and_examples(capsys: pytest.CaptureFixture[str]) -> None:

@@ -58,6 +58,10 @@ def evaluate(
     subset: ours.Subset = None,
     split: ours.Split = None,
     sandbox: ours.SandboxName = "",
+    environments: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help="Where prepared environments are kept (~/.cache/tts/swebench)."),
+    ] = None,
     test_network: Annotated[
         bool, typer.Option("--test-network", help="Let the tests reach the network.")
     ] = False,
@@ -97,6 +101,7 @@ def evaluate(
         repeats=repeats,
         timeout=timeout,
         workers=workers,
+        environments=environments,
     )
     if place is not None:
         if output is not None:

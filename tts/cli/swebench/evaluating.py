@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
+import os
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from shlex import quote
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import anyio
 import typer
@@ -15,6 +17,7 @@ import typer
 from tts.cli.console import as_json as json_text
 from tts.cli.console import say, show
 from tts.cli.play import resume_line
+from tts.cli.swebench.cast import sandbox_of
 from tts.cli.swebench.grading import RunGrading, Session, grade_patches
 from tts.cli.swebench.outcomes import Outcomes, outcomes_of, table, write_reports
 from tts.cli.swebench.selection import Selection, remembered
@@ -29,6 +32,9 @@ from tts.roles import grader_of
 from tts.run import Run
 from tts.types import Grade
 
+if TYPE_CHECKING:
+    from tts.benches.swebench.instances import Truth
+
 Row = Mapping[str, Any]
 
 
@@ -36,7 +42,8 @@ Row = Mapping[str, Any]
 class Grading:
     """How to grade, as the command line says; `harness` "": Docker where an engine answers.
 
-    `named`: a grader of the user's own in place of a harness, "" for none.
+    `named`: a grader of the user's own in place of a harness, "" for none. `environments`: where prepared
+    environments are kept, None: in the user's cache.
     `timeout`: seconds of one run of the tests, None: what the recipe or the harness has.
     """
 
@@ -49,29 +56,101 @@ class Grading:
     repeats: int = 1
     timeout: float | None = None
     workers: int = 4
+    environments: Path | None = None
 
-    def grader(self, rows: Sequence[Row], selection: Selection) -> Grader:
-        """Return the grader of instances.
+    def grader(self, data: DataSet, ids: Sequence[str]) -> Grader:
+        """Return the grader of a data set's instances, of which `ids` are to be graded.
 
         Raises:
             UsageError: it cannot be had, or lacks what it needs of an instance.
         """
         if self.named:
             return grader_of(self.named)
-        from tts.benches.swebench.official import docker_answers
+        from tts.benches.swebench.official import docker_answers, unavailable
 
         answers = docker_answers()
         if self.harness == "docker" and not answers:
             raise UsageError("--harness docker: no Docker engine answers; start one, or use --harness local")
         if self.harness == "docker" or (answers and not self.harness):
-            return self._official(rows, selection)
-        return self._local(rows)
+            return self._official(data)
+        truths = self._truths(data)
+        if lacking := [name for name in ids if truths[name].recipe is None]:
+            raise UsageError(unavailable(lacking))
+        return self._local(truths)
 
-    def _official(self, rows: Sequence[Row], selection: Selection) -> Grader:
-        raise NotImplementedError
+    def places(self, data: DataSet, ids: Sequence[str]) -> dict[str, str]:
+        """Return where the repositories of instances are now, where that is said; else as the run has it."""
+        from tts.benches.swebench.instances import task_of
 
-    def _local(self, rows: Sequence[Row]) -> Grader:
-        raise NotImplementedError
+        return {} if self.repos is None else {name: task_of(data.rows[name], self.repos).repo for name in ids}
+
+    def _official(self, data: DataSet) -> Grader:
+        from tts.benches.swebench.instances import DATASETS, truth_of
+        from tts.benches.swebench.official import HarnessGrader, Settings
+
+        self._check_local("the official harness grades here, since a Docker engine answers")
+        name = DATASETS.get(data.selection.subset, data.selection.subset)
+        settings = Settings(name, data.selection.split, math.ceil(self.timeout or 1800))
+        return HarnessGrader({name: truth_of(row) for name, row in data.rows.items()}, settings)
+
+    def _check_local(self, why: str) -> None:
+        """What only our own grader can follow must not be passed over in silence."""
+        given = {
+            "--recipes": self.recipes,
+            "--sandbox": self.sandbox,
+            "--test-network": self.network,
+            "--repeats": self.repeats > 1,
+            "--environments": self.environments,
+        }
+        if unused := [flag for flag, value in given.items() if value]:
+            raise UsageError(f"{unused[0]} is for --harness local: {why}")
+
+    def _truths(self, data: DataSet) -> dict[str, Truth]:
+        """Return the truth of each instance, with its recipe where there is one."""
+        from tts.benches.swebench.instances import truth_of
+        from tts.benches.swebench.recipes import recipes
+
+        given = recipes(self.recipes) if self.recipes else {}
+        return {name: truth_of(row, given.get(name)) for name, row in data.rows.items()}
+
+    def _local(self, truths: Mapping[str, Truth]) -> Grader:
+        """Return our own grader: of all instances with a recipe, so that it stays the same as a run grows."""
+        from tts.benches.swebench.environment import Environments
+        from tts.benches.swebench.grader import LocalGrader, Settings
+
+        known = {name: truth for name, truth in truths.items() if truth.recipe is not None}
+        environments = Environments(self.environments or cache(), sandbox_of(self.sandbox or "bwrap"))
+        return LocalGrader(known, environments, Settings(self.repeats, self.network, self.timeout))
+
+
+def cache() -> Path:
+    """Return where prepared environments are kept unless told otherwise: below the user's own cache."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "tts" / "swebench"
+
+
+@dataclass(frozen=True, slots=True)
+class DataSet:
+    """A data set's instances by id, the truth among their fields."""
+
+    selection: Selection
+    rows: Mapping[str, Row]
+
+    @classmethod
+    def of(cls, selection: Selection, ids: Sequence[str]) -> DataSet:
+        """Return the data set of a selection, which must have these instances.
+
+        Raises:
+            UsageError: it cannot be read, there are no ids, or it lacks one.
+        """
+        if not ids:
+            raise UsageError("there is nothing to grade yet: the run has no task, or the file no prediction")
+        rows = {row["instance_id"]: row for row in selection.all_rows()}
+        if missing := [name for name in ids if name not in rows]:
+            raise UsageError(
+                f"{text.line(selection.subset)}, split {selection.split}, has no instance "
+                f"{text.line(missing[0])}: name the data set with --subset and --split"
+            )
+        return cls(selection, rows)
 
 
 def selected(place: Path | None, named: Mapping[str, str | None]) -> Selection:
@@ -100,9 +179,11 @@ def evaluate_run(
     _check_estimators(estimators, all_)
     selection = selected(place, named)
     with Run.open(place) as run:
-        rows = _rows_of([task.id for task in run.tasks()], selection)
+        ids = [task.id for task in run.tasks()]
+    data = DataSet.of(selection, ids)
     job = RunGrading(
-        grader=grading.grader(rows, selection),
+        grader=grading.grader(data, ids),
+        repos=grading.places(data, ids),
         which="all" if all_ else "winners",
         estimators=tuple(estimators),
         workers=grading.workers,
@@ -122,10 +203,9 @@ def evaluate_predictions(
     from tts.formats.preds import read
 
     patches = {one.task_id: one.rollout.patch or "" for one in read(read_bytes(path), path.name)}
-    selection = selected(None, named)
-    rows = _rows_of(list(patches), selection)
-    tasks = {row["instance_id"]: task_of(row, grading.repos) for row in rows}
-    grader = grading.grader(rows, selection)
+    data = DataSet.of(selected(None, named), list(patches))
+    tasks = {name: task_of(data.rows[name], grading.repos) for name in patches}
+    grader = grading.grader(data, list(patches))
     grades, errors = anyio.run(lambda: grade_patches(grader, tasks, patches, workers=grading.workers))
     found = Outcomes(path.stem, grades, errors)
     if output is not None:
@@ -150,23 +230,6 @@ def _check_estimators(names: Sequence[str], all_: bool) -> None:
             raise UsageError(
                 f"-s {name}: an oracle such as pass@8 is meant; strategies run in `tts swebench run`"
             )
-
-
-def _rows_of(ids: Sequence[str], selection: Selection) -> list[Row]:
-    """Return the instances of these ids.
-
-    Raises:
-        UsageError: there are none, or the data set lacks one.
-    """
-    if not ids:
-        raise UsageError("there is nothing to grade: no task is there yet")
-    rows = {row["instance_id"]: row for row in selection.all_rows()}
-    if missing := [name for name in ids if name not in rows]:
-        raise UsageError(
-            f"{text.line(selection.subset)}, split {selection.split}, has no instance {missing[0][:80]}: "
-            "name the data set with --subset and --split"
-        )
-    return [rows[name] for name in ids]
 
 
 def _finish(place: Path, session: Session, *, as_json: bool) -> None:

@@ -40,10 +40,14 @@ class Session:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class RunGrading:
-    """The grading of a stored run: of the `winners` or of `all` rollouts that its strategies used."""
+    """The grading of a stored run: of the `winners` or of `all` rollouts that its strategies used.
+
+    `repos` are the places of repositories by task, where they are no longer those that the run has.
+    """
 
     grader: Grader
     which: str
+    repos: Mapping[str, str] = field(default_factory=dict[str, str])
     estimators: tuple[str, ...] = ()
     workers: int = 4
     listeners: Sequence[Listener] = ()
@@ -89,8 +93,9 @@ class RunGrading:
         session: Session,
         window: anyio.CapacityLimiter,
     ) -> None:
+        placed = replace(task, repo=self.repos.get(task.id, task.repo))
         async with window:
-            done = await grade_choices(ledger, self.grader, task, choices, which=self.which, seed=seed)
+            done = await grade_choices(ledger, self.grader, placed, choices, which=self.which, seed=seed)
         session.n_graded += sum(one.result is not None for one in done.values())
         failed = [str(one.error).removeprefix("Infra: ") for one in done.values() if one.error is not None]
         if failed and not ledger.stopping:
