@@ -214,7 +214,7 @@ def test_an_error_of_the_listener_ends_the_command_and_comes_as_itself(
         ("for i in $(seq 200); do sleep 46.4646 & done; wait", "processes"),
         ("for i in 1 2 3 4; do head -c 5000000 /dev/zero >$HOME/$i; done; sleep 46.4646", "size"),
         ("for i in 1 2 3 4; do head -c 5000000 /dev/zero >f$i; done", "size"),
-        ("head -c 400000000 /dev/zero | tail -n 1 >/dev/null; sleep 46.4646", "memory"),
+        ("for i in 1 2 3; do (head -c 99000000 /dev/zero; sleep 46.4646) | tail -n 1 & done; wait", "memory"),
     ],
 )
 def test_limits_end_a_command(sandbox: Sandbox, workspace: Path, script: str, ended: Ended) -> None:
@@ -261,7 +261,7 @@ def test_several_commands_at_once_in_one_box(sandbox: Sandbox, workspace: Path) 
 
 
 def test_a_box_leaves_nothing_however_it_was_left(sandbox: Sandbox, workspace: Path) -> None:
-    folders = "d/" * 900
+    folders = f"{'d' * 40}/" * 75
     ran(
         sandbox,
         workspace,

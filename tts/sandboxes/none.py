@@ -75,7 +75,8 @@ class OpenBox:
         caps, mark = self.sandbox.caps, secrets.token_hex(16)
         home, tmp = str(self.place / "home"), str(self.place / "tmp")
         env = {**variables(self.sandbox.env, home=home), "TMPDIR": tmp, **order.env, MARK: mark}
-        inner = limited(order.argv, os.path.join(self.cwd, order.cwd), caps, more=self.group.missing)
+        cwd, more = os.path.join(self.cwd, order.cwd), self.group.missing - {"processes"}  # of all its user's
+        inner = limited(order.argv, cwd, caps, more=more)
         with self.group.run() as run:
             tree = MarkedTree(f"{MARK}={mark}".encode(), run)
             watch = Watch(self.meter, run, tree.members)

@@ -36,8 +36,9 @@ def limited(argv: Sequence[str], cwd: str, caps: Caps, *, more: Container[str]) 
     """Return a command that enters a folder, sets its own resource limits and then becomes `argv`.
 
     The limits are of one process each: the largest file, no core files and, where `more` holds "memory" and
-    "processes", its private memory and the number of processes of its user.
+    "processes", its private memory and the number of processes of its user. That number is twice the box's
+    limit, which the watch keeps: it is to stop what multiplies faster than the watch looks.
     """
     script = LIMITED.format(more=MEMORY * ("memory" in more) + PROCESSES * ("processes" in more))
-    numbers = (caps.file_bytes // 512, caps.memory_bytes // 1024, caps.processes)
+    numbers = (caps.file_bytes // 512, caps.memory_bytes // 1024, 2 * caps.processes)
     return ["/bin/sh", "-c", script, "sh", cwd, *map(str, numbers), *argv]
