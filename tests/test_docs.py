@@ -16,6 +16,7 @@ from functools import cache
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
+from shutil import which
 
 import pytest
 import tts_strategies
@@ -219,3 +220,35 @@ def test_a_wrong_command_line_is_found():
 def test_the_commands_of_a_page_exist(page):
     found = commands(blocks(page.read_text(encoding="utf-8")))
     assert [problem for words in found for problem in problems(words)] == []
+
+
+@pytest.mark.skipif(not COMMANDS, reason="the command line is not here")
+@pytest.mark.skipif(which("bwrap") is None, reason="bubblewrap is not installed")
+def test_the_tutorial_on_a_repository_of_your_own_does_what_it_says(tmp_path):
+    page = ROOT / "docs" / "tutorials" / "your-own-repository.md"
+    found = blocks(page.read_text(encoding="utf-8"))
+    for block in found:
+        if block.title:
+            (tmp_path / block.title).parent.mkdir(parents=True, exist_ok=True)
+            (tmp_path / block.title).write_text(block.text, encoding="utf-8")
+    (shim := tmp_path / "bin" / "tts").parent.mkdir()
+    shim.write_text(f'#!/bin/sh\nexec {shlex.quote(sys.executable)} -m tts "$@"\n')
+    shim.chmod(0o755)
+    text = "".join(block.text for block in found if block.language == "console")
+    lines = [line.removeprefix("$ ") for line in text.splitlines()]
+    environment = {
+        **{k: v for k, v in os.environ.items() if not k.startswith("GIT_")},
+        "PATH": f"{shim.parent}{os.pathsep}{os.environ['PATH']}",
+        "PYTHONPATH": os.pathsep.join(p for p in sys.path if p),
+        "XDG_STATE_HOME": str(tmp_path / "state"),
+    }
+    done = subprocess.run(
+        ["sh", "-ec", "\n".join(lines)], cwd=tmp_path, env=environment, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    assert "4 rollouts run, 0 found" in done.stderr
+    assert "0 rollouts run, 4 found" in done.stderr
+    shown = next(block.text for block in found if block.language == "text")
+    told = [line for line in shown.splitlines() if line.startswith(("tests ", "+", "-"))]
+    assert [line for line in told if line not in done.stdout] == []
+    assert "sum(prices)" in (tmp_path / "shop" / "cart.py").read_text()

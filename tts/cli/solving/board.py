@@ -14,8 +14,6 @@ from tts.store import Store
 from tts.types import Rollout, Step, Task, Verdict
 
 PRIME = "′"
-REFRESH_SECONDS = 0.2
-"""How long the board waits before it reads the store again."""
 
 Name = tuple[int, int]
 """An attempt's index and iteration."""
@@ -51,7 +49,6 @@ class Board:
     ended: tuple[Rollout, ...] = ()
     matches: tuple[Ranked, ...] = ()
     store: Store | None = None
-    read_at: float = 0.0
 
     def reading(self, store: Store) -> AbstractContextManager[Listener]:
         """Return a listener that keeps the board up to date from a store."""
@@ -61,19 +58,18 @@ class Board:
 
     def hear(self, event: Event) -> None:
         """Take note that something has happened."""
-        late = time.monotonic() - self.read_at > REFRESH_SECONDS
-        if isinstance(event, (Ended, Found)) and (event.kind == "rollout" or late):
-            self.refresh()
+        if isinstance(event, (Ended, Found)) and event.kind in ("rollout", "verdict"):
+            self.refresh(event.kind)
 
-    def refresh(self) -> None:
-        """Read what is stored."""
+    def refresh(self, kind: str = "rollout") -> None:
+        """Read what is stored: the attempts, or only the votes among those that are known."""
         if self.store is None:
             return
-        self.read_at = time.monotonic()
-        records = [r for r in self.store.records(kind="rollout") if r.result is not None]
-        rollouts = [r.read(Rollout) for r in records if r.performer == self.performer]
-        self.ended = tuple(sorted(rollouts, key=lambda r: (r.iteration, r.index)))
-        names = {r.key: named(r.index, r.iteration) for r in rollouts}
+        if kind == "rollout":
+            records = [r for r in self.store.records(kind="rollout") if r.result is not None]
+            rollouts = [r.read(Rollout) for r in records if r.performer == self.performer]
+            self.ended = tuple(sorted(rollouts, key=lambda r: (r.iteration, r.index)))
+        names = {r.key: named(r.index, r.iteration) for r in self.ended}
         votes = [r.read(Verdict) for r in self.store.records(kind="verdict") if r.result is not None]
         self.matches = tuple(ranked([v for v in votes if names.keys() >= set(v.shown)], names))
 
