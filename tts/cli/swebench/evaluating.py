@@ -180,12 +180,13 @@ def evaluate_run(
     selection = selected(place, named)
     with Run.open(place) as run:
         ids = [task.id for task in run.tasks()]
+        oracles = tuple(estimators) or (oracles_of(run) if all_ else ())
     data = DataSet.of(selection, ids)
     job = RunGrading(
         grader=grading.grader(data, ids),
         repos=grading.places(data, ids),
         which="all" if all_ else "winners",
-        estimators=tuple(estimators),
+        estimators=oracles,
         workers=grading.workers,
     )
     session = anyio.run(lambda: job.run(place, grace_seconds=grace_seconds))
@@ -193,6 +194,19 @@ def evaluate_run(
         say(resume_line())
         raise typer.Exit(130)
     _finish(place, session, as_json=as_json)
+
+
+def oracles_of(run: Run) -> tuple[str, ...]:
+    """Return pass@N for the N first attempts that every task has, none where one has none."""
+    used: dict[str, set[str]] = {}
+    for choice in run.current_choices():
+        used.setdefault(choice.task_id, set()).update(choice.used)
+    counts = (
+        sum(key in keys and not rollout.iteration for key, rollout in run.rollouts(task_id).items())
+        for task_id, keys in used.items()
+    )
+    least: int = min(counts, default=0)
+    return (f"pass@{least}",) if least else ()
 
 
 def evaluate_predictions(
@@ -235,7 +249,7 @@ def _check_estimators(names: Sequence[str], all_: bool) -> None:
 def _finish(place: Path, session: Session, *, as_json: bool) -> None:
     with Run.open(place) as run:
         found = outcomes_of(run, session.errors)
-        report = document(report_of_run(run)) if as_json else {}
+        report = report_of_run(run)
     write_reports(found, place / "eval")
     told = (
         f"{text.plural(session.n_graded, 'output')} graded now; reports in {text.line(str(place / 'eval'))}"
@@ -244,9 +258,9 @@ def _finish(place: Path, session: Session, *, as_json: bool) -> None:
         told += f"; {text.plural(len(session.open_tasks), 'task')} left out: strategies have not chosen there"
     if as_json:
         say(told)
-        sys.stdout.write(json_text({"swebench": [one.document() for one in found], **report}))
+        sys.stdout.write(json_text({"swebench": [one.document() for one in found], **document(report)}))
         return
-    show(table(found))
+    show(table(found, report.oracles))
     for task_id, error in sorted(session.errors.items())[:5]:
         print(f"infra: {text.line(task_id)}: {text.line(error)}")
     print(f"{told}\nnext: tts report {quote(str(place))}")

@@ -14,6 +14,7 @@ from rich.text import Text
 
 from tts import stats
 from tts.cli.swebench.keeping import file_name, is_prediction
+from tts.comparison import Result
 from tts.formats.files import write_json
 from tts.report import text
 from tts.run import Choice, Run
@@ -116,13 +117,20 @@ def _outcomes(
     return Outcomes(name, grades, infra, [task_id for task_id in tasks if task_id not in predicted])
 
 
-def table(found: Sequence[Outcomes]) -> RenderableType:
-    """Return the outcomes as a table, a strategy a row."""
+def table(found: Sequence[Outcomes], oracles: Sequence[Result] = ()) -> RenderableType:
+    """Return the outcomes as a table, a strategy a row, and below them the oracles of the run."""
     view = Table(box=box.SIMPLE_HEAD, pad_edge=False, header_style="bold", padding=(0, 1))
     for i, head in enumerate(HEADS):
         view.add_column(head, justify="right" if i else "left", overflow="fold")
     for one in found:
         view.add_row(*map(Text, _cells(one)))
+    for oracle in oracles:
+        cells = (
+            f"{text.line(oracle.name, 50)} (oracle)",
+            f"{oracle.n_tasks:,}",
+            text.percent(oracle.accuracy),
+        )
+        view.add_row(*map(Text, (*cells, text.percent(oracle.se))), style="dim")
     return view
 
 
