@@ -668,6 +668,22 @@ def test_what_cannot_be_is_said_at_once(given: dict[str, Any], words: str) -> No
         mini_agent(given.pop("model"), **given)
 
 
+def test_without_the_package_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    code = """
+import sys
+sys.modules["minisweagent"] = None
+from tts.agents.mini import mini_agent
+try:
+    mini_agent("openai/m")
+except Exception as error:
+    print(type(error).__mro__[1].__name__, error)
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == (
+        "UsageError mini-swe-agent is not installed: pip install 'tts-scaling[swebench]'\n"
+    )
+
+
 def test_ready_finds_what_is_missing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("OPENAI_API_KEY", "OPENAI_BASE_URL", "GEMINI_API_KEY", "GOOGLE_API_KEY"):
         monkeypatch.delenv(name, raising=False)

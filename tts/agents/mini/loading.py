@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 import os
 import sys
@@ -36,6 +37,10 @@ LOGGERS = ("minisweagent", "agent", "litellm_model", "LiteLLM", "LiteLLM Router"
 _lock = threading.RLock()
 
 
+class Missing(UsageError, ModuleNotFoundError):
+    """The package is not installed; `name` is the module that was looked for."""
+
+
 @cache
 def configuration() -> SimpleNamespace:
     """Return mini's way to read settings: `version`, `spec`, `merge` and `default`; quick.
@@ -48,8 +53,8 @@ def configuration() -> SimpleNamespace:
             import minisweagent
             import minisweagent.config
             import minisweagent.utils.serialize
-        except ImportError:
-            raise UsageError(MISSING) from None
+        except ImportError as error:
+            raise Missing(MISSING, name=error.name) from None
     return SimpleNamespace(
         version=str(minisweagent.__version__),
         spec=minisweagent.config.get_config_from_spec,
@@ -76,7 +81,7 @@ def loaded() -> SimpleNamespace:
             import minisweagent.models.litellm_model as models
             import minisweagent.models.litellm_textbased_model as textbased
         except ImportError as error:
-            raise UsageError(f"{MISSING} ({error.name} is missing)") from None
+            raise Missing(f"{MISSING} ({error.name} is missing)", name=error.name) from None
     litellm.suppress_debug_info = True
     return SimpleNamespace(
         litellm=litellm,
@@ -108,6 +113,7 @@ def _secluded() -> Generator[None]:
         os.environ.update(QUIET, MSWEA_GLOBAL_CONFIG_DIR=folder)
         try:
             yield
+            gc.collect()  # what the packages left open as they were imported is closed unheard
         finally:
             _restore(before)
             if fresh:
