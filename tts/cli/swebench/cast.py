@@ -7,7 +7,7 @@ import shlex
 import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 
 from tts.cli.console import say
@@ -217,18 +217,7 @@ class Players:
         Raises:
             UsageError: there is neither an engine nor bubblewrap.
         """
-        if self.environment:
-            return self.environment
-        from tts.benches.swebench.official import docker_answers
-
-        if docker_answers():
-            return "docker"
-        if shutil.which("bwrap"):
-            return "bubblewrap"
-        raise UsageError(
-            "no Docker engine answers and bubblewrap is not installed: start or install one, or name "
-            "--environment-class local, which is no sandbox"
-        )
+        return self.environment or usual_place()
 
     def workspaces(self, folder: Path) -> Workspaces | None:
         """Return where attempts get their clones; None where they work in a container's own copy."""
@@ -237,6 +226,25 @@ class Players:
         if self.kind == "pool" or (self.kind == MINI and self.where == "docker"):
             return None
         return GitWorkspaces(folder)
+
+
+@cache
+def usual_place() -> str:
+    """Return `docker` where an engine answers, else `bubblewrap`.
+
+    Raises:
+        UsageError: there is neither.
+    """
+    from tts.benches.swebench.official import docker_answers
+
+    if docker_answers():
+        return "docker"
+    if shutil.which("bwrap"):
+        return "bubblewrap"
+    raise UsageError(
+        "no Docker engine answers and bubblewrap is not installed: start or install one, or name "
+        "--environment-class local, which is no sandbox"
+    )
 
 
 def handed_in(names: Sequence[str]) -> dict[str, str]:

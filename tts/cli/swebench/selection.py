@@ -27,8 +27,10 @@ class Selection:
 
     def but(self, **given: Any) -> Selection:
         """Return it with what was given on the command line, None: not given; a path becomes absolute."""
+        from tts.benches.swebench.instances import DATASETS
+
         said = {name: value for name, value in given.items() if value is not None}
-        if "subset" in said and Path(said["subset"]).exists():
+        if "subset" in said and said["subset"] not in DATASETS and Path(said["subset"]).exists():
             said["subset"] = str(Path(said["subset"]).resolve())
         return replace(self, **said)
 
