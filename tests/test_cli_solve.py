@@ -7,6 +7,7 @@ import json
 import os
 import shlex
 import shutil
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -111,6 +112,7 @@ def test_the_right_attempt_wins_by_the_tests_of_the_repository(
     assert "+right\n" in winner["patch"]
     assert winner["tests"] == {
         "command": "sh check.sh",
+        "pass": True,
         "returncode": 0,
         "passed": None,
         "failed": None,
@@ -298,6 +300,42 @@ def test_it_works_in_a_sandbox(
     assert len(log.read_text().splitlines()) == 3
 
 
+def test_an_interrupted_run_goes_on_where_it_stopped(
+    command: list[str], log: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    script = tmp_path / "agent.sh"
+    quick = script.read_text()
+    script.write_text(f'if [ "$TTS_INDEX" != 2 ]; then echo waits >> {log}; sleep 60; fi\n{quick}')
+    place = tmp_path / "run"
+    words = [*command, *TESTS, "-o", str(place), "--grace", "0"]
+    process = subprocess.Popen([sys.executable, "-m", "tts", *words], stderr=subprocess.PIPE, text=True)
+    assert process.stderr is not None
+    for line in process.stderr:
+        if line.startswith("attempt #2: finished"):
+            break
+    process.send_signal(signal.SIGINT)
+    told = process.stderr.read()
+    process.stderr.close()
+    assert process.wait(30) == 130
+    assert "Resume with the same command" in told
+    assert not list((place / "workspaces").glob("clone-*"))
+    script.write_text(quick)
+    assert call([*words, "--json"]) == 0
+    out, err = capsys.readouterr()
+    assert "3 rollouts run, 1 found" in err
+    assert json.loads(out)["winner"]["index"] == 2
+
+
+def test_an_agent_of_python_that_changes_nothing_wins_nothing(
+    repo: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["solve", PROMPT, "--repo", str(repo), "--agent", "tts.testing:ScriptedAgent", "-s", "single"]
+    assert call(words) == 1
+    assert "no winner" in capsys.readouterr().out
+    assert call([*words, "--pass-env", "PATH"]) == 2
+    assert "--pass-env is for --agent-cmd and -m" in capsys.readouterr().err
+
+
 # The tests that the harness runs
 
 
@@ -348,7 +386,7 @@ def test_what_an_attempt_does_to_tests_has_no_say(repo: Path, tmp_path: Path) ->
         (f"sh check.sh {OWN}", 0),
         ("sh check.sh", 1),
     ]
-    assert rollout.signals == {"confidence": 0.5, "harness_runs": 3.0, "tests_exit": 1.0}
+    assert rollout.signals == {"confidence": 0.5, "harness_runs": 3.0, "tests_pass": 0.0}
     assert "check.sh" in patch
 
 
@@ -360,7 +398,7 @@ def test_the_tests_run_on_a_clone_of_the_patch(repo: Path, tmp_path: Path) -> No
         repo, tmp_path, "echo right > value.txt; touch ignored.log", command=command
     )
     assert [s.returncode for s in steps[1:]] == [1, 0]
-    assert rollout.signals["tests_exit"] == 0.0
+    assert rollout.signals["tests_pass"] == 1.0
     assert "left-behind" not in patch
 
 
@@ -379,8 +417,22 @@ def test_tests_that_hang_are_stopped_and_fail(repo: Path, tmp_path: Path) -> Non
     rollout, steps, _ = checked(
         repo, tmp_path, "echo right > value.txt", command="sh check.sh && sleep 30", seconds=0.5
     )
-    assert rollout.signals["tests_exit"] != 0
+    assert rollout.signals["tests_pass"] == 0.0
     assert "stopped after 0.5 seconds" in steps[-1].observation
+
+
+def test_code_that_ends_the_tests_before_they_speak_does_not_pass(repo: Path, tmp_path: Path) -> None:
+    (repo / "test_value.py").write_text(
+        "import unittest, value\n\nclass T(unittest.TestCase):\n    def test(self):\n"
+        "        self.assertEqual(value.VALUE, 'right')\n"
+    )
+    (repo / "value.py").write_text("VALUE = 'wrong'\n")
+    git("add", ".", cwd=repo)
+    git("commit", "-qm", "python", cwd=repo)
+    command = f"{sys.executable} -m unittest -q"
+    for change, passes in (("import os; os._exit(0)", 0.0), ("VALUE = 'right'", 1.0)):
+        rollout, steps, _ = checked(repo, tmp_path, f'echo "{change}" > value.py', command=command)
+        assert (steps[-1].returncode, rollout.signals["tests_pass"]) == (0, passes)
 
 
 @pytest.mark.parametrize(
@@ -415,8 +467,8 @@ def test_another_test_command_makes_other_attempts() -> None:
 def test_the_board_shows_attempts_and_votes_as_they_come() -> None:
     board = Board(running={(3, 0): Running(steps=7)})
     board.ended = (
-        Rollout("a", index=0, patch="p", n_steps=2, signals={"tests_exit": 0.0}, usage=Usage(known_usd=0.5)),
-        Rollout("b", index=1, status="failed", error="\x1b[31mred", signals={"tests_exit": 1.0}),
+        Rollout("a", index=0, patch="p", n_steps=2, signals={"tests_pass": 1.0}, usage=Usage(known_usd=0.5)),
+        Rollout("b", index=1, status="failed", error="\x1b[31mred", signals={"tests_pass": 0.0}),
     )
     out = io.StringIO()
     console(out).print(drawn(board, Tally(total=4)))

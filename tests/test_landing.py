@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tts.workspaces.landing import branch, land
-from tts.workspaces.patches import Unlanded, commit_of, is_ignored, touched, uncommitted, without
+from tts.workspaces.patches import Unlanded, check_whole, commit_of, is_ignored, touched, uncommitted, without
 
 CLEAN = {
     **{key: value for key, value in os.environ.items() if not key.startswith("GIT_")},
@@ -303,3 +303,12 @@ def test_what_git_ignores_is_known(repo):
     assert is_ignored(repo, repo / "runs")
     assert not is_ignored(repo, repo / "pkg")
     assert Path(repo / "other.txt").exists()
+
+
+def test_a_patch_that_lost_bytes_is_found(repo):
+    patch, base = made(repo, everything), commit_of(repo)
+    check_whole(patch, repo, base)
+    lost = patch.encode("utf-8", "replace").decode()
+    assert lost != patch
+    with pytest.raises(Unlanded, match="bytes of it were lost"):
+        check_whole(lost, repo, base)

@@ -23,7 +23,7 @@ from tts.hostile import cut
 from tts.judges.evidence import is_test_file
 from tts.protocols import Agent, Attempt, Workspace, Workspaces, bound_of
 from tts.sandboxes.box import Order, Ran, Sandbox
-from tts.summarizers.runs import HARNESS_RUNS, harness_run
+from tts.summarizers.runs import HARNESS_RUNS, harness_run, passing
 from tts.types import Budget, Rollout, Step, Task, digest
 from tts.workspaces.patches import Unlanded, put, touched, without
 
@@ -111,8 +111,8 @@ class Watched:
 class Tested:
     """An agent whose attempts end with runs of the repository's tests, as steps that the harness captured.
 
-    The rollout's signals tell `tests_exit` (the return code of the last word) and, where the output counts
-    them, `tests_passed` and `tests_failed`.
+    The rollout's signals tell `tests_pass` (1 or 0, of the last word) and, where the output counts them,
+    `tests_passed` and `tests_failed`.
     """
 
     __test__: ClassVar[bool] = False
@@ -201,7 +201,7 @@ class Tested:
 def _signals(steps: Sequence[Step]) -> dict[str, float]:
     last = harness_run(0, steps[-1])
     known = {"tests_passed": last.passed, "tests_failed": last.failed}
-    found = {HARNESS_RUNS: float(len(steps)), "tests_exit": float(last.returncode)}
+    found = {HARNESS_RUNS: float(len(steps)), "tests_pass": float(passing(last))}
     return found | {name: float(n) for name, n in known.items() if n is not None}
 
 

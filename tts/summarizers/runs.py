@@ -83,9 +83,16 @@ HARNESS_RUNS = "harness_runs"
 
 
 def harness_run(number: int, step: Step) -> TestRun:
-    """Return step `number`, in which the harness itself ran the tests: its return code counts in any case."""
+    """Return step `number`, in which the harness itself ran the tests: its return code counts in any case.
+
+    A Python runner that succeeds without a word on how many tests passed was cut short from within, and
+    counts as none passed; so does the tested program's own `exit(0)`.
+    """
     picked = selection(step.action)
     passed, failed = counts(picked.tool, step.observation) if picked else (None, None)
+    silenced = re.search(r"\s-qq|\s-q\b.*\s-q\b", step.action)
+    if picked and picked.tool == "python" and step.returncode == 0 and passed is None and not silenced:
+        passed = 0
     return TestRun(number, step.action, step.returncode or 0, passed, failed)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import tempfile
 from collections.abc import Generator, Iterable, Mapping
@@ -25,11 +26,12 @@ class Unlanded(UsageError):
 
 @dataclass(frozen=True, slots=True)
 class Changed:
-    """What the patch makes of one file: its path from the top, its modes ("000000": none) and its blob."""
+    """What the patch makes of one file: its path from the top, modes ("000000": none) and blobs."""
 
     path: str
     before: str
     after: str
+    old: str
     blob: str
 
     @property
@@ -116,6 +118,27 @@ def touched(patch: str, repo: Path, base: str) -> list[Changed]:
         return changes_of(scratch, base, applied(scratch, patch, base, "--cached"))
 
 
+def check_whole(patch: str, repo: Path, base: str) -> None:
+    """Check that the patch makes of its base what it says that it makes, by the hashes it names.
+
+    A patch of text that is not UTF-8 may have lost bytes where it was kept.
+
+    Raises:
+        Unlanded: it does not, or does not fit.
+    """
+    named = {match[1].decode() for match in _INDEX.finditer(patch.encode("utf-8", "surrogateescape"))}
+    for change in touched(patch, repo, base):
+        whole = change.blob == change.old or any(change.blob.startswith(name) for name in named)
+        if change.kind != "deleted" and not whole:
+            raise Unlanded(
+                f"{line(change.path, 200)} does not come out as the attempt left it: it is not UTF-8 text, "
+                "and bytes of it were lost when the patch was kept"
+            )
+
+
+_INDEX = re.compile(rb"^index [0-9a-f]{7,64}\.\.([0-9a-f]{7,64})(?: \d+)?$", re.MULTILINE)
+
+
 def put(patch: str, clone: Path) -> None:
     """Put a patch on the files of a clone of our own, by no settings but its own.
 
@@ -166,8 +189,8 @@ def changes_of(scratch: Scratch, base: str, tree: str) -> list[Changed]:
     words = scratch.git("diff-tree", "-r", "-z", "--no-renames", "--raw", base, tree).split(b"\0")
     found: list[Changed] = []
     for head, path in zip(words[0::2], words[1::2], strict=False):
-        before, after, _, blob, _ = head.decode().lstrip(":").split(" ")
-        found.append(Changed(os.fsdecode(path), before, after, blob))
+        before, after, old, blob, _ = head.decode().lstrip(":").split(" ")
+        found.append(Changed(os.fsdecode(path), before, after, old, blob))
     return found
 
 

@@ -31,8 +31,8 @@ def shown_on(board: Board, tally: Tally) -> Meter:
 
 def tests_of(rollout: Rollout) -> str:
     """Return how the harness's last run of the tests ended: `pass`, `fail`, or "" where there was none."""
-    code = rollout.signals.get("tests_exit")
-    return "" if code is None else "fail" if code else "pass"
+    passed = rollout.signals.get("tests_pass")
+    return "" if passed is None else "pass" if passed else "fail"
 
 
 def attempt_line(rollout: Rollout) -> str:

@@ -24,7 +24,7 @@ from tts.report import text
 from tts.run import Run
 from tts.workspaces.git import GitWorkspaces
 from tts.workspaces.landing import branch, check_branch, land
-from tts.workspaces.patches import Unlanded
+from tts.workspaces.patches import Unlanded, check_whole
 
 FLAGS = {"usd": "--rollout-usd"}
 """What makes known how much an attempt can cost."""
@@ -122,6 +122,7 @@ def _landed(request: Request, outcome: Outcome) -> Landed:
     where, patch = request.where, outcome.winner.patch or ""
     done = Landed()
     steps: list[tuple[bool, Callable[[], Landed]]] = [
+        (True, lambda: _whole(patch, request, done)),
         (request.patch is not None, lambda: _to_file(request, patch, done)),
         (bool(request.branch), lambda: _to_branch(request, outcome, patch, done)),
         (request.apply, lambda: done.with_(applied=tuple(land(patch, where.top)))),
@@ -131,6 +132,11 @@ def _landed(request: Request, outcome: Outcome) -> Landed:
             done = step()
         except (Unlanded, OSError) as error:
             return done.with_(error=text.line(str(error), 1_000))
+    return done
+
+
+def _whole(patch: str, request: Request, done: Landed) -> Landed:
+    check_whole(patch, request.where.top, request.where.base)
     return done
 
 

@@ -77,6 +77,7 @@ class Outcome:
         counts = {name: signals.get(f"tests_{name}") for name in ("passed", "failed")}
         return {
             "command": self.runs[-1].action,
+            "pass": tests_of(self.winner) == "pass",
             "returncode": self.runs[-1].returncode,
             **{name: None if n is None else int(n) for name, n in counts.items()},
             "base_returncode": self.runs[0].returncode,
@@ -171,7 +172,7 @@ def _tests(outcome: Outcome) -> Iterator[Text]:
     found = outcome.tests
     if found is None or outcome.winner is None:
         return
-    passes = tests_of(outcome.winner) == "pass"
+    passes = found["pass"]
     counts = [f"{found[name]} {name}" for name in ("passed", "failed") if found[name]]
     told = f"{'pass' if passes else 'do not pass'} ({', '.join(counts) or _code(found['returncode'])})"
     before = "passed" if found["base_returncode"] == 0 else "did not pass"
