@@ -247,6 +247,26 @@ def test_without_bubblewrap_the_way_out_is_told(monkeypatch: pytest.MonkeyPatch,
         bubblewrap.cache_clear()
 
 
+@needs_bwrap
+def test_an_older_bubblewrap_does_what_it_can(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, workspace: Path
+) -> None:
+    old, real = tmp_path / "old" / "bwrap", shutil.which("bwrap")
+    old.parent.mkdir()
+    unknown = '*" --size "*|*" --disable-userns "*) echo "Unknown option" >&2; exit 1'
+    old.write_text(f'#!/bin/sh\ncase " $* " in {unknown};; esac\nexec {real} "$@"\n')
+    old.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{old.parent}:{os.environ['PATH']}")
+    bubblewrap.cache_clear()
+    try:
+        assert ran(workspace, "touch /dev/shm/x; echo ran").output == "ran\n"
+        told = " ".join(Bwrap().problems())
+        assert "user namespaces of their own" in told
+        assert "/dev/shm" in told
+    finally:
+        bubblewrap.cache_clear()
+
+
 def test_mounts_are_read_from_text(tmp_path: Path) -> None:
     assert mount_of(str(tmp_path)) == Mount(tmp_path, str(tmp_path))
     assert mount_of(f"{tmp_path}:rw") == Mount(tmp_path, str(tmp_path), writable=True)

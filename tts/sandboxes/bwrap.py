@@ -158,8 +158,8 @@ def _etc(place: Path, *, online: bool) -> list[str]:
 
 def _closing(caps: Caps) -> list[str]:
     """The last words: /dev and / are memory that nobody limits, so they are closed for writing."""
-    shared = ["--perms", "1777", "--size", str(max(65536, caps.memory_bytes // 4)), "--tmpfs", "/dev/shm"]
-    return [*shared, "--remount-ro", "/dev", "--remount-ro", "/", "--chdir", "/"]
+    size = ["--size", str(max(65536, caps.memory_bytes // 4))] if bubblewrap().sized else []
+    return [*size, "--tmpfs", "/dev/shm", "--remount-ro", "/dev", "--remount-ro", "/", "--chdir", "/"]
 
 
 @dataclass(frozen=True, slots=True)

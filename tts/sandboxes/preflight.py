@@ -18,6 +18,8 @@ PROBE = (
     *("--unshare-net", "--ro-bind", "/usr", "/usr", "--symlink", "usr/bin", "/bin"),
     *("--symlink", "usr/lib", "/lib", "--symlink", "usr/lib64", "/lib64", "--proc", "/proc", "--dev", "/dev"),
 )
+NO_MORE = "--disable-userns"
+SIZED = ("--size", "65536", "--tmpfs", "/dev/shm")
 
 INSTALL = "install it (Debian, Ubuntu: apt install bubblewrap; Fedora: dnf install bubblewrap)"
 WITHOUT = "or use --sandbox none, which closes nothing off"
@@ -25,10 +27,14 @@ WITHOUT = "or use --sandbox none, which closes nothing off"
 
 @dataclass(frozen=True, slots=True)
 class Bubblewrap:
-    """The program, the options that every box has here, and what they cannot close off."""
+    """The program, the options that every box has here, and what they cannot close off.
+
+    `sized`: whether the size of a file system in memory can be limited.
+    """
 
     path: str
     flags: tuple[str, ...]
+    sized: bool
     problems: tuple[str, ...] = ()
 
 
@@ -42,20 +48,29 @@ def bubblewrap() -> Bubblewrap:
     path = shutil.which("bwrap")
     if path is None:
         raise UsageError(f"the sandbox bwrap needs bubblewrap, which is not on PATH: {INSTALL}, {WITHOUT}")
-    closed = (*BASE, "--disable-userns")
-    if not _fails(path, closed):
-        return Bubblewrap(path, closed)
-    if said := _fails(path, BASE):
+    if not _fails(path, *BASE, NO_MORE, *SIZED):
+        return Bubblewrap(path, (*BASE, NO_MORE), sized=True)
+    if said := _fails(path, *BASE):
         raise UsageError(
             f"bubblewrap cannot make namespaces here ({said}): allow user namespaces (in Docker: "
             f"--security-opt seccomp=unconfined --security-opt systempaths=unconfined), {WITHOUT}"
         )
-    return Bubblewrap(path, BASE, ("commands can make user namespaces of their own (an old bubblewrap)",))
+    return _lesser(path)
 
 
-def _fails(path: str, flags: tuple[str, ...]) -> str:
+def _lesser(path: str) -> Bubblewrap:
+    """Return what an older bubblewrap, or one with fewer rights, can do."""
+    closed, sized = not _fails(path, *BASE, NO_MORE), not _fails(path, *BASE, *SIZED)
+    problems = (
+        [] if closed else ["commands can make user namespaces of their own (bubblewrap 0.8 forbids it)"]
+    )
+    problems += [] if sized else ["/dev/shm has no size limit of its own (bubblewrap 0.7 sets one)"]
+    return Bubblewrap(path, (*BASE, NO_MORE) if closed else BASE, sized, tuple(problems))
+
+
+def _fails(path: str, *flags: str) -> str:
     """Return what bubblewrap says when it cannot start a command with these options, or nothing."""
-    argv = [path, *flags, *PROBE, "--", "/bin/sh", "-c", ":"]
+    argv = [path, *PROBE, *flags, "--", "/bin/sh", "-c", ":"]
     try:
         done = subprocess.run(argv, capture_output=True, env={}, timeout=20, stdin=subprocess.DEVNULL)
     except (OSError, subprocess.TimeoutExpired) as problem:
