@@ -205,7 +205,7 @@ def test_sources_number_their_samples_on_and_a_second_import_of_one_is_noticed(t
     place = tmp_path / "pool"
     import_([one], place)
     name = pool.name_of(place)
-    import_([one, two], place)
+    import_([one, two, two], place)
     assert [(line["sample"], line["patch"], line["group"]) for line in pool.lines(place)] == [
         (0, "a", "a/b"),
         (1, "b", "a/b"),

@@ -16,7 +16,7 @@ EXAMPLES = """\b
 Examples:
   tts swebench import runs/mini runs/mini-again -o pools/mini
   tts swebench import trajectories/ all_preds.jsonl log.eval -o pools/mixed --json
-  tts replay pools/mini/pool.jsonl -s 'vote@8' --same patch
+  tts swebench run --subset verified --split test --agent pool:pools/mini -s rtv@8 -o runs/chosen
 
 \b
 A source is a file or a folder: mini-swe-agent's output, SWE-agent's .traj, preds.json or all_preds.jsonl,
@@ -34,7 +34,7 @@ def import_(
 ) -> None:
     """Read others' attempts into a pool.
 
-    The pool is a folder: pool.jsonl for `tts replay`, and the trajectories. Scores, hidden tests and right
+    A pool is a folder: pool.jsonl, a line per attempt, and the trajectories. Scores, hidden tests and right
     patches in a source are not read. Attempts that a fault of the machine cut are told, not imported.
     """
     from tts.cli import console

@@ -8,11 +8,11 @@ import re
 MAX_CHARACTERS = 180
 """The longest name that is kept whole; of a longer one the beginning and a digest."""
 
-_UNSAFE = re.compile(rb"[^A-Za-z0-9_.\-]|\A\.")
+_UNSAFE = re.compile(rb"[^A-Za-z0-9_.@\-]|\A\.")
 
 
 def escaped(name: str) -> str:
-    """Return a file name that stands for any text: letters, digits, `_`, `-` and `.` stay, the rest is %XX.
+    """Return a file name that stands for any text: ASCII letters, digits and `_-@.` stay, the rest is %XX.
 
     It has no separator, does not begin with a dot and is never empty. `unescaped` gives the text back, but
     for one that is too long for a file's name: that one ends in `+` and a digest.

@@ -112,11 +112,11 @@ class PoolWriter:
         self._next: dict[str, int] = {}
         for body in lines(folder):
             self._append(body)
-            self.sources.add(str(body.get("source", "")))
+            self.sources.add(str(body.get("source") or ""))
 
     def has(self, source: str) -> bool:
-        """Whether the attempts of a file were in the pool before."""
-        return source in self.sources
+        """Whether the attempts of a file are in the pool."""
+        return source != "" and source in self.sources
 
     def add(self, found: Recorded) -> int | None:
         """Add an attempt under its task's next number, and return that; None for one that is no result.
@@ -131,6 +131,7 @@ class PoolWriter:
         whole = _within(replace(found, sample=sample, rollout=replace(found.rollout, index=sample)))
         write_json(trajectory_path(self.folder, found.task_id, sample), atif.document(whole))
         self._append(line_of(whole))
+        self.sources.add(found.source)
         self.n_samples += 1
         return sample
 
