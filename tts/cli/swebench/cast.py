@@ -64,6 +64,10 @@ class Players:
             return "command"
         if self.agent.startswith(POOL):
             return "pool"
+        if is_model(self.agent):
+            raise UsageError(
+                f"--agent {self.agent} is a model: name it with -m, and mini-swe-agent drives it"
+            )
         if self.agent not in ("", MINI):
             return "named"
         if not self.model:
