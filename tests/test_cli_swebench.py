@@ -80,8 +80,17 @@ def bench(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     (tmp_path / "instances.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     (tmp_path / "swe_cli_agent.py").write_text(AGENT)
     monkeypatch.setenv("SWE_LOG", str(tmp_path / "log"))
+    monkeypatch.setenv("PATH", f"{engine(tmp_path / 'dead', 'exit 1')}:{os.environ['PATH']}")
     with chdir(tmp_path):
         yield tmp_path
+
+
+def engine(folder: Path, script: str) -> Path:
+    """Make a folder whose `docker` does what the script says."""
+    folder.mkdir()
+    (folder / "docker").write_text(f"#!/bin/sh\n{script}\n")
+    (folder / "docker").chmod(0o755)
+    return folder
 
 
 def instance(name: str, commit: str) -> dict[str, Any]:
@@ -355,11 +364,7 @@ def test_where_an_engine_answers_options_of_the_local_grader_are_not_passed_over
     bench: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert call([*RUN, *OF, "-s", "single", "--slice", "0:1"]) == 0
-    engine = bench / "bin" / "docker"
-    engine.parent.mkdir()
-    engine.write_text("#!/bin/sh\necho 1.0\n")
-    engine.chmod(0o755)
-    monkeypatch.setenv("PATH", f"{engine.parent}:{os.environ['PATH']}")
+    monkeypatch.setenv("PATH", f"{engine(bench / 'alive', 'echo 1.0')}:{os.environ['PATH']}")
     capsys.readouterr()
     for flag in (
         ["--repeats", "2"],

@@ -144,8 +144,7 @@ class Players:
     def _mini(self, voices: Voices, place: Path) -> Agent:
         from tts.agents.mini import mini_agent
 
-        where = self.where
-        self._check_place(where)
+        where = self._checked_place()
         cap = voices.caps.get("model", voices.caps.get(""))
         return mini_agent(
             self.model,
@@ -165,15 +164,17 @@ class Players:
             prompts=Prompts(self.prompts),
         )
 
-    def _check_place(self, where: str) -> None:
+    def _checked_place(self) -> str:
         """What has no meaning where mini-swe-agent runs must not be passed over in silence."""
         if self.sandbox:
             raise UsageError(
                 "--sandbox is for --agent-cmd: where mini-swe-agent runs, --environment-class says"
             )
+        where = self.where
         if where != "bubblewrap" and (self.mounts or self.variables):
             flag = "--mount" if self.mounts else "--pass-env"
             raise UsageError(f"{flag} is for bubblewrap, and the commands run in {where}: set it with -c")
+        return where
 
     def _command(self, voices: Voices, place: Path) -> Agent:
         from tts.agents.command import command_agent
