@@ -9,13 +9,15 @@ import sys
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import anyio
 import pytest
 
-pytest.importorskip("minisweagent")
+if find_spec("minisweagent") is None:  # `importorskip` would import it, and it makes a folder at home
+    pytest.skip("mini-swe-agent is not installed", allow_module_level=True)
 
 import anyio.lowlevel
 
@@ -194,6 +196,22 @@ def test_it_repairs_a_real_repository(task: Task, tmp_path: Path, place: str) ->
     assert data["messages"][-1]["role"] == "exit"
     assert data["messages"][2]["extra"]["actions"][0]["command"] == "cat calc.py"
     assert data["info"]["tts"] == {"index": 0, "seed": int(winner.key[:15], 16)}
+
+
+def test_attempts_side_by_side_refine_what_came_before(task: Task, tmp_path: Path) -> None:
+    with ModelServer(turns(REPAIR)) as server:
+        agent = agent_at(server, price=Price(1, 2), trajectories=tmp_path / "trajs")
+        workspaces = GitWorkspaces(tmp_path / "clones")
+        result = tts.solve_sync(task, agent=agent, strategy="pdr-rtv@2", workspaces=workspaces, workers=4)
+        requests, billed = server.requests, server.billed
+    assert result.winner is not None
+    assert (result.winner.status, result.winner.iteration) == ("finished", 1)
+    assert result.usage.calls == billed.requests == 4 * len(REPAIR)
+    assert sum("Earlier attempts" in served.asked.prompt for served in requests) == 2 * len(REPAIR)
+    names = [path.name for path in (tmp_path / "trajs").rglob("*.json")]
+    assert sorted(name.split(".")[0].split("-")[0] for name in names) == ["0", "0", "1", "1"]
+    assert len([name for name in names if "-" in name]) == 2
+    assert list((tmp_path / "clones").glob("clone-*")) == []
 
 
 def loaded_version() -> str:

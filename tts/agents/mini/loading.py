@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import gc
 import logging
 import os
 import sys
@@ -113,7 +112,6 @@ def _secluded() -> Generator[None]:
         os.environ.update(QUIET, MSWEA_GLOBAL_CONFIG_DIR=folder)
         try:
             yield
-            gc.collect()  # what the packages left open as they were imported is closed unheard
         finally:
             _restore(before)
             if fresh:
