@@ -31,6 +31,8 @@ CLEAN = {
 
 AGENT = """
 import os
+import sys
+import anyio
 from pathlib import Path
 from tts.errors import Infra
 from tts.types import Rollout, Step
@@ -45,6 +47,9 @@ async def solve(task, attempt):
     _note("rollout", task, attempt.index)
     if Path(os.environ["SWE_LOG"] + ".down").exists() and task.id.endswith("1"):
         raise Infra("the machine is down")
+    if Path(os.environ["SWE_LOG"] + ".wait").exists() and task.id.endswith("1"):
+        print("waiting", file=sys.stderr, flush=True)
+        await anyio.sleep_forever()
     if task.id.endswith("2"):
         raise RuntimeError("this agent cannot")
     attempt.record(Step("edit", "echo x > code.py", "done", returncode=0))
@@ -156,6 +161,32 @@ def test_the_same_folder_resumes_and_remembers_its_instances(bench: Path) -> Non
     assert call([*RUN, "--slice", "0:1", "-s", "vote@2"]) == 0
     assert sorted(preds("vote@2")) == [f"made__up-{i}" for i in range(3)]  # a part leaves the rest there
     assert len(did(bench, "rollout")) == 8
+
+
+def test_what_a_budget_did_not_reach_is_no_prediction_until_it_does(bench: Path) -> None:
+    assert call([*RUN, *OF, "-s", "single", "--max-rollouts", "2", "-w", "1"]) == 0
+    assert len(preds("single")) == 2
+    assert call([*RUN, "--max-rollouts", "4"]) == 0
+    assert sorted(preds("single")) == [f"made__up-{i}" for i in range(4)]
+    assert len(did(bench, "rollout")) == 4
+
+
+def test_an_interrupted_run_keeps_predictions_that_can_be_read_and_says_how_to_go_on(bench: Path) -> None:
+    (bench / "log.wait").touch()
+    command = [sys.executable, "-m", "tts.cli.main", *RUN, *OF, "-s", "single", "-w", "1", "--grace", "0"]
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stderr is not None
+        told = ""
+        for line in process.stderr:
+            told += line
+            if "waiting" in line:
+                process.send_signal(signal.SIGINT)
+    assert process.returncode == 130, told
+    assert "Resume with the same command: tts swebench run -o out" in told
+    assert sorted(preds("single")) == ["made__up-0"]
+    (bench / "log.wait").unlink()
+    assert call([*RUN]) == 0
+    assert len(preds("single")) == 4
 
 
 def test_grades_come_after_selection_once_and_serve_reports(
