@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import os
+import re
 import shlex
 import shutil
 import signal
@@ -489,3 +490,11 @@ def test_the_board_of_a_stored_run_has_its_rounds(command: list[str], tmp_path: 
             assert [r.index for r in board.ended] == [0, 1, 2, 3]
             assert [m.round for m in board.matches] == [1, 1, 2]
             assert board.matches[-1].votes[0] == ("#2", 8)
+
+
+def test_a_tie_is_told_as_one(command: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "agent.sh").write_text("echo $TTS_INDEX > value.txt\n")
+    assert call([*command, *TESTS, "--attempts", "2"]) == 0
+    out = capsys.readouterr().out
+    assert re.search(r"^why +by the rule for ties, after 0 of 0 votes against #\d$", out, re.MULTILINE)
+    assert "tests   sh check.sh: do not pass (exit status 1); before the change they did not pass" in out

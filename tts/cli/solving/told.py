@@ -94,9 +94,10 @@ class Outcome:
             return self._unmet()
         others = ", ".join(self.story.name(k) for k in met[-1].group if k != self.winner.key)
         votes = dict(zip(met[-1].group, met[-1].votes, strict=True))
-        won = f"{votes[self.winner.key]} of {sum(votes.values())} votes against {others} in its last match"
-        if not sum(votes.values()):
-            won = f"nothing told it apart from {others}: drawn"
+        n, all_votes = votes[self.winner.key], sum(votes.values())
+        won = f"{n} of {all_votes} votes against {others} in its last match"
+        if list(votes.values()).count(n) > 1:
+            won = f"by the rule for ties, after {n} of {all_votes} votes against {others}"
         said = self._said(met[-1])
         return f"{won}: {said}" if said else won
 
