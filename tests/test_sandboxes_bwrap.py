@@ -164,14 +164,12 @@ def test_a_box_that_cannot_be_made_is_the_machines_failure(workspace: Path, tmp_
     [
         ("for i in $(seq 60); do sleep 46.4747 & done; wait", "processes"),
         ("exec python3 -c 'x = [bytes(1 << 20) for _ in range(10000)]'", "exited"),
-        ("for i in 1 2 3; do (head -c 150000000 /dev/zero | tail -n 1; sleep 9) & done; wait", "memory"),
+        ("for i in 1 2 3; do (head -c 99000000 /dev/zero; sleep 46.4747) | tail -n 1 & done; wait", "memory"),
     ],
 )
 def test_without_control_groups_the_watch_limits(workspace: Path, script: str, ended: str) -> None:
     async def main() -> Ran:
-        async with folder(workspace) as place:
-            for name, text in MADE.items():
-                (place / name).write_text(text)
+        async with folder(workspace, MADE) as place:
             box = OpenBox(Bwrap(CAPS), workspace, place, INSIDE, Group(CAPS), Meter(CAPS, (workspace,)))
             return await box.run(Order(["sh", "-c", script], seconds=20))
 

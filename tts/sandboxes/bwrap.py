@@ -80,9 +80,7 @@ class Bwrap:
         several = (*self.mounts, *mounts)
         _check(several, at)
         root = workspace.resolve()  # noqa: ASYNC240
-        async with folder(root) as place, grouped(self.caps) as group:
-            for name, text in MADE.items():
-                (place / name).write_text(text)
+        async with folder(root, MADE) as place, grouped(self.caps) as group:
             meter = Meter(self.caps, (root, place / "home", place / "tmp"))
             yield OpenBox(replace(self, mounts=several), root, place, at, group, meter)
 

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import os
 import secrets
-from collections.abc import AsyncGenerator, Generator, Sequence, Set
+from collections.abc import AsyncGenerator, Generator, Mapping, Sequence, Set
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
+from types import MappingProxyType
 
 import anyio
 from anyio import CancelScope
 
+from tts.errors import Infra
 from tts.sandboxes.box import Caps, Ended
 from tts.sandboxes.table import born, send
 
@@ -128,6 +130,22 @@ def sweep(place: Path) -> None:
         _remove(group)  # else at the next start: what was killed may not have gone yet
 
 
+def _make(group: Path, files: Mapping[str, str] = MappingProxyType({})) -> None:
+    """Make a group and write what is to stand in those of its files that this kernel has.
+
+    Raises:
+        Infra: the kernel refuses.
+    """
+    handed = {"cgroup.subtree_control": "+memory +pids"} if files else {}
+    try:
+        group.mkdir()
+        for file, text in {**files, **handed}.items():
+            if (group / file).exists():
+                (group / file).write_text(text)
+    except OSError as problem:
+        raise Infra(f"cannot make a control group: {problem}") from problem
+
+
 def _remove(group: Path) -> bool:
     """Remove a group and those below; False while a process of it is still on its way out."""
     for folder in (*group.glob("*/"), group):
@@ -176,7 +194,7 @@ class Group:
         """Yield the groups of one command, removed after it."""
         below = [(controller, place / secrets.token_hex(4)) for controller, place in self.folders]
         for _, place in below:
-            place.mkdir()
+            _make(place)
         run = Run(self, tuple(below))
         run.before.update(run.counted())
         try:
@@ -227,12 +245,7 @@ async def grouped(caps: Caps) -> AsyncGenerator[Group]:
     folders = [(controller, controller.place / _name()) for controller in controllers()]
     try:
         for controller, place in folders:
-            place.mkdir()
-            for file, what in controller.limits:
-                if (place / file).exists():
-                    (place / file).write_text(str(values[what]))
-            if (place / "cgroup.subtree_control").exists():
-                (place / "cgroup.subtree_control").write_text("+memory +pids")
+            _make(place, {file: str(values[what]) for file, what in controller.limits})
         yield Group(caps, tuple(folders))
     finally:
         with CancelScope(shield=True):

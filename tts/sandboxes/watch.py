@@ -7,10 +7,11 @@ import stat
 import subprocess
 import tempfile
 import time
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 
 import anyio
 from anyio import CancelScope, to_thread
@@ -96,8 +97,8 @@ class Watch:
 
 
 @asynccontextmanager
-async def folder(workspace: Path) -> AsyncGenerator[Path]:
-    """Yield a new folder beside the workspace with `home` and `tmp` in it; it is removed afterwards.
+async def folder(workspace: Path, files: Mapping[str, str] = MappingProxyType({})) -> AsyncGenerator[Path]:
+    """Yield a new folder beside the workspace with `home`, `tmp` and files in it; it is removed afterwards.
 
     Raises:
         Infra: it cannot be made or removed.
@@ -106,6 +107,8 @@ async def folder(workspace: Path) -> AsyncGenerator[Path]:
         place = Path(tempfile.mkdtemp(prefix="box-", dir=workspace.parent))
         for name in ("home", "tmp"):
             (place / name).mkdir(mode=0o700)
+        for name, text in files.items():
+            (place / name).write_text(text)
     except OSError as problem:
         raise Infra(f"cannot make a folder beside the workspace: {problem}") from problem
     try:
