@@ -248,13 +248,15 @@ def test_priors_stand_before_the_first_action_and_stay(task: Task, tmp_path: Pat
 
 def test_limits_end_an_attempt_and_keep_what_there_is(task: Task, tmp_path: Path) -> None:
     lent = Lent(clone(task, tmp_path))
-    rollout, _ = attempted(turns(REPAIR), task, lent, step_limit=2, trajectories=tmp_path)
+    secret = {"extra_headers": {"X-Api-Key": "gateway-0123456789"}}
+    rollout, _ = attempted(turns(REPAIR), task, lent, step_limit=2, trajectories=tmp_path, options=secret)
     assert rollout is not None
     assert (rollout.status, rollout.patch, rollout.length) == ("limit", None, 2.0)
     assert "LimitsExceeded" in rollout.error
     assert lent.lengths == [1.0, 2.0]
     data = read(tmp_path / task.id / "0.traj.json")
     assert (data["info"]["exit_status"], data["info"]["submission"]) == ("LimitsExceeded", "")
+    assert data["info"]["config"]["model"]["model_kwargs"]["extra_headers"] == {"X-Api-Key": "[key]"}
 
     dear = Price(1000, 1000)
     lent = Lent(clone(task, tmp_path / "dear"))

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias, cast
 
 from tts.agents.mini.loading import configuration
 from tts.errors import UsageError
+from tts.models.secrets import remembered
 from tts.types import digest
 
 Place: TypeAlias = Literal["bubblewrap", "docker", "local"]
@@ -50,6 +52,9 @@ class Settings:
         return float(self.agent.get("cost_limit", 3.0))
 
 
+SECRET = re.compile("auth|key|token|cookie|secret", re.IGNORECASE)
+
+
 def settings(
     specs: Sequence[str], *, model: str, agent: Mapping[str, Any], model_kwargs: Mapping[str, Any]
 ) -> Settings:
@@ -82,6 +87,7 @@ def _settings(merged: dict[str, Any], model: str) -> Settings:
     if any(word in model.lower() for word in CACHED):
         asked.setdefault("set_cache_control", "default_end")
     asked["cost_tracking"] = "ignore_errors"
+    _remember(asked.get("model_kwargs", {}))
     place.pop("environment_class", None)
     merged["agent"].pop("agent_class", None)
     return Settings(merged["agent"], asked, place, kind)
@@ -106,6 +112,15 @@ def _refuse(merged: Mapping[str, Any]) -> None:
     extra: Mapping[str, Any] = merged.get("run") or {}
     if extra.get("env_startup_command"):
         raise UsageError("run.env_startup_command is not carried out here; prepare the image or the clone")
+
+
+def _remember(model_kwargs: Mapping[str, Any]) -> None:
+    """Keep out of texts what is secret in the headers of requests."""
+    for section in ("headers", "extra_headers"):
+        headers: Mapping[str, Any] = model_kwargs.get(section) or {}
+        for name, value in headers.items():
+            if SECRET.search(name):
+                remembered(str(value).removeprefix("Bearer "))
 
 
 def _given(values: Mapping[str, Any]) -> dict[str, Any]:
