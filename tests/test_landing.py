@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from tts.errors import UsageError
 from tts.workspaces.landing import branch, land
 from tts.workspaces.patches import Unlanded, check_whole, commit_of, is_ignored, touched, uncommitted, without
 
@@ -312,3 +313,12 @@ def test_a_patch_that_lost_bytes_is_found(repo):
     assert lost != patch
     with pytest.raises(Unlanded, match="bytes of it were lost"):
         check_whole(lost, repo, base)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a folder away")
+def test_git_keeps_its_own_word_on_repositories_of_others(repo):
+    patch = made(repo, everything)
+    for place in (repo, repo / ".git"):
+        os.chown(place, 12345, 12345)
+    with pytest.raises(UsageError, match="dubious ownership"):
+        land(patch, repo)

@@ -15,7 +15,7 @@ from tts.errors import UsageError
 from tts.hostile import line
 
 SAFE = (
-    *("-c", "safe.directory=*", "-c", f"core.hooksPath={os.devnull}", "-c", "core.fsmonitor=false"),
+    *("-c", f"core.hooksPath={os.devnull}", "-c", "core.fsmonitor=false"),
     *("-c", "core.protectHFS=true", "-c", "core.protectNTFS=true", "-c", "core.quotePath=false"),
 )
 
