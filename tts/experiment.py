@@ -248,7 +248,8 @@ async def grade_choices(
     whichever key, is left alone. Nothing here flows back into a strategy.
     """
     keys = (key for c in choices for key in (c.used if which == "all" else (c.winner,)) if key)
-    known = _graded(ledger.store, grader, task)
+    performer, bound = grader.fingerprint, bound_of(grader)
+    known = _graded(ledger.store, performer, task)
     new: dict[str, str] = {}
     for key in sorted(set(keys)):
         output = _output(ledger.store, key)
@@ -257,8 +258,8 @@ async def grade_choices(
     done: dict[str, Done[Grade]] = {}
 
     async def one(key: str) -> None:
-        bound = FREE if bound_of(grader) == Budget() else bound_of(grader)
-        effect = Effect("grade", task, Grade, grader.fingerprint, (key,), seed=seed, bound=bound)
+        most = FREE if bound == Budget() else bound
+        effect = Effect("grade", task, Grade, performer, (key,), seed=seed, bound=most)
         (done[key],) = await ledger.do([effect])
 
     async with anyio.create_task_group() as group:
@@ -267,10 +268,10 @@ async def grade_choices(
     return done
 
 
-def _graded(store: Store, grader: Grader, task: Task) -> set[str | None]:
-    """Return the task's outputs of which the grader's grade is stored."""
+def _graded(store: Store, performer: str, task: Task) -> set[str | None]:
+    """Return the task's outputs of which the grade by a grader of this fingerprint is stored."""
     records = store.records(kind="grade", task_id=task.id)
-    ours = (r.inputs[0] for r in records if r.performer == grader.fingerprint and r.result is not None)
+    ours = (r.inputs[0] for r in records if r.performer == performer and r.result is not None)
     return {_output(store, key) for key in ours}
 
 

@@ -18,7 +18,7 @@ from tts.cli.console import as_json as json_text
 from tts.cli.console import say, show
 from tts.cli.play import resume_line
 from tts.cli.swebench.cast import sandbox_of
-from tts.cli.swebench.grading import RunGrading, Session, grade_patches
+from tts.cli.swebench.grading import RunGrading, Session, fixed, grade_patches
 from tts.cli.swebench.outcomes import Outcomes, outcomes_of, table, write_reports
 from tts.cli.swebench.selection import Selection, remembered
 from tts.errors import UsageError
@@ -183,7 +183,7 @@ def evaluate_run(
         oracles = tuple(estimators) or (oracles_of(run) if all_ else ())
     data = DataSet.of(selection, ids)
     job = RunGrading(
-        grader=grading.grader(data, ids),
+        grader=fixed(grading.grader(data, ids)),
         repos=grading.places(data, ids),
         which="all" if all_ else "winners",
         estimators=oracles,

@@ -11,15 +11,14 @@ import anyio
 
 from tts.cli.play import interruptible
 from tts.cli.progress import Tally, meter
-from tts.errors import TtsError
 from tts.events import Events, Listener, Noticed
 from tts.executors.local import local
 from tts.experiment import grade_choices
 from tts.ledger import STOPPED, Ledger
-from tts.protocols import Grader
+from tts.protocols import Grader, bound_of
 from tts.run import Choice, Run, extend_config, read_config
 from tts.store import Store
-from tts.types import Grade, Rollout, Task
+from tts.types import Budget, Grade, Rollout, Task
 
 WINDOW = 8
 """How many tasks are open for each worker; their gradings wait for their turn."""
@@ -36,6 +35,24 @@ class Session:
     errors: dict[str, str] = field(default_factory=dict[str, str])
     open_tasks: list[str] = field(default_factory=list[str])
     interrupted: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Fixed:
+    """A grader whose fingerprint, which may be a hash over a whole data set, was worked out once."""
+
+    grader: Grader
+    fingerprint: str
+    bound: Budget
+
+    async def grade(self, task: Task, rollout: Rollout) -> Grade:
+        """Return the grader's grade."""
+        return await self.grader.grade(task, rollout)
+
+
+def fixed(grader: Grader) -> Grader:
+    """Return the same grader, cheap to be asked who it is."""
+    return Fixed(grader, grader.fingerprint, bound_of(grader))
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -152,8 +169,8 @@ async def grade_patches(
         async with limiter:
             try:
                 grade = await grader.grade(tasks[name], Rollout(key=name, task_id=name, patch=patch))
-            except TtsError as error:
-                errors[name] = str(error)
+            except Exception as error:  # noqa: BLE001 - told with the task, as the run's ledger would
+                errors[name] = f"{type(error).__name__}: {error}".removeprefix("Infra: ")
                 return
         if grade.status == "finished":
             grades[name] = grade
