@@ -211,7 +211,7 @@ def test_an_error_of_the_listener_ends_the_command_and_comes_as_itself(
 @pytest.mark.parametrize(
     ("script", "ended"),
     [
-        ("for i in $(seq 200); do sleep 46.4646 & done; wait", "processes"),
+        ("for i in $(seq 60); do sleep 46.4646 & done; wait", "processes"),
         ("for i in 1 2 3 4; do head -c 5000000 /dev/zero >$HOME/$i; done; sleep 46.4646", "size"),
         ("for i in 1 2 3 4; do head -c 5000000 /dev/zero >f$i; done", "size"),
         ("for i in 1 2 3; do (head -c 99000000 /dev/zero; sleep 46.4646) | tail -n 1 & done; wait", "memory"),
