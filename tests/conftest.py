@@ -1,8 +1,17 @@
 """What every test starts from, wherever it runs."""
 
 import os
+import tempfile
 
 import pytest
+
+QUIET = tempfile.TemporaryDirectory(prefix="tts-tests-")
+os.environ |= {"MSWEA_SILENT_STARTUP": "1", "MSWEA_GLOBAL_CONFIG_DIR": QUIET.name}
+"""mini-swe-agent, where a test imports it by itself, prints no banner and makes no folder at home."""
+
+
+def pytest_unconfigure() -> None:
+    QUIET.cleanup()
 
 
 @pytest.fixture(autouse=True)
