@@ -64,6 +64,12 @@ def task(tmp_path: Path) -> Task:
     return Task("t", "fix it", str(place), base)
 
 
+def kinds(root: Path) -> list[str]:
+    """What lies in a folder of workspaces, by the first word of its name."""
+    names = (path.name.split("-")[0] for path in root.iterdir()) if root.exists() else ()
+    return sorted(name for name in names if name != ".owners")
+
+
 def patch_after(task: Task, root: Path, act: Callable[[Path], object]) -> str:
     async def main() -> str:
         async with GitWorkspaces(root).open(task) as workspace:
@@ -262,7 +268,7 @@ def test_the_clone_is_removed_after_success_failure_and_cancellation(task: Task,
             group.cancel_scope.cancel()
 
     anyio.run(main)
-    assert [path.name.split("-")[0] for path in root.iterdir()] == ["template"]
+    assert kinds(root) == ["template"]
 
 
 def test_many_at_once_make_one_template(task: Task, tmp_path: Path) -> None:
@@ -278,7 +284,7 @@ def test_many_at_once_make_one_template(task: Task, tmp_path: Path) -> None:
         assert patches == [""] * 8
 
     anyio.run(main)
-    assert len(list((tmp_path / "w").iterdir())) == 1
+    assert kinds(tmp_path / "w") == ["template"]
 
 
 @pytest.mark.parametrize(("repo", "commit"), [("", ""), ("nowhere", "0" * 40), (None, "f" * 40)])
@@ -293,7 +299,7 @@ def test_what_cannot_be_cloned_is_said_in_one_line(
     with pytest.raises(UsageError, match="task bad") as caught:
         anyio.run(main)
     assert "\n" not in str(caught.value)
-    assert not (tmp_path / "w").exists() or not list((tmp_path / "w").iterdir())
+    assert kinds(tmp_path / "w") == []
 
 
 def test_a_missing_git_is_said(task: Task, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

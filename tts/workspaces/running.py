@@ -1,0 +1,57 @@
+"""Runs git by no settings but ours, and checks what it is told."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Mapping
+from pathlib import Path
+
+import anyio
+
+from tts.errors import Infra, UsageError
+from tts.types import Task
+
+SERVE = "git -c safe.directory=* upload-pack"
+"""How the source is read: it may belong to another user of the machine."""
+
+FIXED = {
+    "GIT_CONFIG_NOSYSTEM": "1",
+    "GIT_CONFIG_GLOBAL": os.devnull,
+    "GIT_ATTR_NOSYSTEM": "1",
+    "GIT_TERMINAL_PROMPT": "0",
+    "GIT_ALLOW_PROTOCOL": "file:https:ssh",
+    "LC_ALL": "C",
+}
+
+
+def check_place(task: Task) -> None:
+    """Check that git can take the task's repository and commit for nothing else, such as options.
+
+    Raises:
+        UsageError: the commit is no full hash, or the repository's address begins with a dash.
+    """
+    if not re.fullmatch(r"[0-9a-f]{40}|[0-9a-f]{64}", task.base_commit):
+        raise UsageError(f"task {task.id}: base_commit is a full commit hash, not {task.base_commit[:80]!r}")
+    if task.repo.startswith("-"):
+        raise UsageError(f"task {task.id}: repo is a path or an address, not {task.repo[:80]!r}")
+
+
+async def git(*args: str, cwd: Path, env: Mapping[str, str] | None = None, stdin: bytes = b"") -> bytes:
+    """Return what git prints; the user's and the system's settings have no say in it.
+
+    Raises:
+        UsageError: git is not installed.
+        Infra: git failed; the message is the last line that it said.
+    """
+    kept = {key: value for key, value in os.environ.items() if not key.startswith("GIT_")}
+    try:
+        done = await anyio.run_process(
+            ["git", *args], cwd=cwd, env={**kept, **FIXED, **(env or {})}, check=False, input=stdin
+        )
+    except FileNotFoundError as problem:
+        raise UsageError("git is not installed, or not on PATH; install git and try again") from problem
+    if done.returncode:
+        said = done.stderr.decode(errors="replace").strip().splitlines() or ["no message"]
+        raise Infra(f"git {args[0]} failed: {said[-1]}")
+    return done.stdout
