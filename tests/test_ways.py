@@ -162,13 +162,19 @@ WAYS = {
         holds=(*EDITED, "+++ b/new", "new mode 100755"),
     ),
     "makes a sparse file of 1 GB": Way(EDIT + "truncate -s 1G big; echo $?", holds=EDITED, hides=("\n0\n",)),
+    "makes a file that no patch may hold": Way(
+        EDIT + "head -c 20000000 /dev/zero >big", status="limit", hides=("of a sibling",)
+    ),
+    "very deep folders": Way(
+        EDIT + f"for i in 1 2 3 4 5; do mkdir -p {'d/' * 500}; cd {'d/' * 500}; done; echo x >f", holds=EDITED
+    ),
     "makes a real file of 1 GB": Way(EDIT + "head -c 1073741824 /dev/zero >$HOME/big; true", holds=EDITED),
     "makes a real file of 1 GB in the tree": Way(
         EDIT + "head -c 1073741824 /dev/zero >big; true", holds=EDITED
     ),
     "names and contents that are no UTF-8": Way(
         'printf "a\\377b\\n" >"$(printf "n\\377.txt")"; printf "\\377\\376"; ' + EDIT,
-        holds=(*EDITED, '"b/n\\377.txt"', "+a\udcffb"),
+        holds=(*EDITED, '"b/n\\377.txt"', "GIT binary patch"),
     ),
     "symlinks out of the tree": Way(
         'ln -s /etc/passwd out; ln -s "$CANARY" folder; echo bad >folder/file; ln -s ../.. up;' + EDIT,

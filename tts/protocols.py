@@ -260,7 +260,15 @@ class Workspace(Protocol):
     def path(self) -> Path: ...
 
     async def diff(self) -> str:
-        """Return the difference to the base commit as a git patch, whatever the agent did; may be empty."""
+        """Return the difference to the base commit as a git patch, whatever the agent did; may be empty.
+
+        Raises:
+            LimitReached: it is too large.
+        """
+        ...
+
+    async def applies(self, patch: str) -> bool:
+        """Return whether a patch applies to the base commit."""
         ...
 
 

@@ -163,9 +163,10 @@ class Step:
 class Rollout:
     """One attempt at a task, without its steps: those are read from the store by `key` when wanted.
 
-    An agent fills `answer` (and, without a workspace, `patch`), and may set `status`, `length` and
-    `signals`; the engine fills the rest. `length` is the attempt's own measure of its thinking (tokens,
-    or steps), None when unknown; `thought` says whether its thinking came to an end. `signals` are numbers
+    An agent fills `answer` or `patch`, and may set `status`, `length` and `signals`; the engine fills the
+    rest. With a workspace, a patch of the agent's own that applies to the base commit is kept, else the
+    difference is taken. `length` is the attempt's own measure of its thinking (tokens, or steps), None when
+    unknown; `thought` says whether its thinking came to an end. `signals` are numbers
     from the attempt itself, such as the mean log-probability or the share of visible tests that pass;
     never from the truth. `priors` are the keys of the rollouts whose summaries it was given. `iteration`
     is 0 without priors. `trace_bytes` is the size of its steps' texts in UTF-8; 0 with steps: not known.

@@ -25,6 +25,7 @@ from tts.protocols import Agent, Attempt, Workspace, Workspaces, bound_of
 from tts.sandboxes.box import Order, Ran, Sandbox
 from tts.summarizers.runs import HARNESS_RUNS, harness_run, passing
 from tts.types import Budget, Rollout, Step, Task, digest
+from tts.workspaces.handed import handed_in
 from tts.workspaces.patches import Unlanded, put, touched, without
 
 SECONDS = 600.0
@@ -142,7 +143,8 @@ class Tested:
             rollout = Rollout(status="limit", error=str(error))
         own = {name: value for name, value in rollout.signals.items() if name != HARNESS_RUNS}
         workspace = self.workspaces.opened.get(attempt.workspace) if attempt.workspace else None
-        patch = await workspace.diff() if workspace is not None else ""
+        rollout = await handed_in(rollout, workspace) if workspace is not None else rollout
+        patch = rollout.patch or ""
         if not patch.strip():
             return replace(rollout, signals=own)
         try:

@@ -16,6 +16,7 @@ from tts.errors import Infra, LimitReached
 from tts.models.meter import metered
 from tts.protocols import Agent, Work, Workspace, Workspaces
 from tts.types import Budget, Effect, Rollout, Status, Step, Summary, Task, Usage
+from tts.workspaces.handed import handed_in
 
 INFRA = (Infra, ConnectionError)
 """What counts as the machine's failure and not the agent's."""
@@ -90,7 +91,7 @@ class RolloutRunner:
             attempt = OneAttempt(effect, priors, workspace.path if workspace else None, work)
             rollout = await self._attempt(effect.task, attempt)
             if workspace is not None:
-                rollout = replace(rollout, patch=await workspace.diff())
+                rollout = await handed_in(rollout, workspace)
         return replace(
             rollout,
             key=effect.key,

@@ -148,8 +148,8 @@ def _is_text(data: bytes) -> bool:
 
 def _sections(patch: bytes) -> Iterator[bytes]:
     """Yield the part of each file: no other line of a patch begins as a file's first one does."""
-    for part in (b"\n" + patch).split(b"\n" + START)[1:]:
-        yield START + part.removesuffix(b"\n") + b"\n"
+    for part in (b"\n" + patch).removesuffix(b"\n").split(b"\n" + START)[1:]:
+        yield START + part + b"\n"
 
 
 @dataclass(slots=True)
