@@ -74,6 +74,7 @@ def opened(root: Path | None, task: Task) -> None:
             pass
 
     anyio.run(main)
+    gc.collect()  # the workspaces are given up
 
 
 def test_the_next_start_removes_what_a_killed_process_left_and_nothing_else(
@@ -112,7 +113,6 @@ def test_a_temporary_folder_goes_with_its_process_or_at_the_next_start(
     assert len(list(parent.glob(f"{PREFIX}*"))) == 2
     monkeypatch.setattr("tempfile.tempdir", str(parent))
     opened(None, task)
-    gc.collect()
     assert list(parent.iterdir()) == []
 
 
