@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import anyio
@@ -74,7 +75,10 @@ def opened(root: Path | None, task: Task) -> None:
             pass
 
     anyio.run(main)
-    gc.collect()  # the workspaces are given up
+    for thread in threading.enumerate():  # the last ones that hold the workspaces
+        if "worker" in thread.name.lower():
+            thread.join(10)
+    gc.collect()
 
 
 def test_the_next_start_removes_what_a_killed_process_left_and_nothing_else(

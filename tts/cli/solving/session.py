@@ -26,6 +26,9 @@ from tts.workspaces.git import GitWorkspaces
 from tts.workspaces.landing import branch, check_branch, land
 from tts.workspaces.patches import Unlanded, check_whole
 
+HISTORY = 100
+"""How many commits a clone holds: enough for an agent to look back."""
+
 FLAGS = {"usd": "--rollout-usd"}
 """What makes known how much an attempt can cost."""
 
@@ -38,7 +41,7 @@ def experiment_of(request: Request, board: Board) -> Experiment:
     """
     players, voices = request.players, request.voices
     voices.check_prices((request.budget,), players.bound)
-    workspaces = Watched(GitWorkspaces(request.where.place / "workspaces"))
+    workspaces = Watched(GitWorkspaces(request.where.place / "workspaces", depth=HISTORY))
     agent = players.agent_role(voices, workspaces)
     board.performer = agent.fingerprint
     return Experiment(

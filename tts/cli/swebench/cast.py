@@ -230,7 +230,7 @@ class Players:
 
         if self.kind == "pool" or (self.kind == MINI and self.where == "docker"):
             return None
-        return GitWorkspaces(folder)
+        return GitWorkspaces(folder, depth=1)
 
 
 @cache
