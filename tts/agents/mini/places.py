@@ -20,7 +20,7 @@ from tts.sandboxes.box import Box, Order, Sandbox
 from tts.types import Task
 
 INTERPRETER = ("bash", "-c")
-HOST_RC = "/root/.bashrc"
+IMAGE_RC = ".bashrc"
 """What `swebench.yaml` has bash read in SWE-bench's images; outside them it would be the user's own."""
 
 DOCKER_NAMES = ("PATH", "HOME", "DOCKER_HOST", "DOCKER_CONFIG", "DOCKER_CONTEXT", "XDG_RUNTIME_DIR")
@@ -57,7 +57,7 @@ async def in_sandbox(
     if attempt.workspace is None:
         raise UsageError("mini-swe-agent works on a clone: give the task a repo and a base_commit")
     env = variables(config)
-    if env.get("BASH_ENV") == HOST_RC:
+    if env.get("BASH_ENV", "").endswith(f"/{IMAGE_RC}"):
         del env["BASH_ENV"]
     async with sandbox.open(attempt.workspace) as box:
         yield Ground(box, box.cwd, interpreter(config), env, network)
