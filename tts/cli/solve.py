@@ -100,7 +100,7 @@ def solve(
     sandbox: Annotated[str, _of(WHERE, "NAME", "bwrap (default), or none: no sandbox.")] = "",
     mount: Annotated[
         list[str] | None,
-        _of(WHERE, "PATH[:TARGET[:rw]]", "A folder or file to show in the sandbox. Repeatable."),
+        _of(WHERE, "PATH[:TARGET][:rw]", "A folder or file to show in the sandbox. Repeatable."),
     ] = None,
     pass_env: Annotated[
         list[str] | None,
@@ -110,10 +110,14 @@ def solve(
         bool | None,
         _flag(
             WHERE,
-            "Let the agent reach the network: --agent-cmd may (default), the commands of -m may not.",
+            "Whether the program of --agent-cmd may reach the network; it may, since it has a model to ask.",
             "--agent-network/--no-agent-network",
         ),
     ] = None,
+    command_network: Annotated[
+        bool,
+        _flag(WHERE, "Let the commands that mini-swe-agent runs reach the network.", "--command-network"),
+    ] = False,
     apply: Annotated[bool, _flag(AFTER, "Put it on the working tree, or nothing of it.", "--apply")] = False,
     branch: Annotated[str, _of(AFTER, "NAME", "Commit it on a new branch from the base.")] = "",
     patch: Annotated[Path | None, _of(AFTER, "FILE", "Write it to a file.")] = None,
@@ -150,7 +154,8 @@ def solve(
         sandbox=sandbox,
         mounts=tuple(mount or ()),
         variables=tuple(pass_env or ()),
-        network=agent_network,
+        agent_network=agent_network,
+        command_network=command_network,
     )
     voices = voices_of(
         players.names,

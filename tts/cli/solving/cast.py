@@ -22,7 +22,8 @@ from tts.types import Budget
 class Players:
     """The roles as the command line names them: "" where it names nobody.
 
-    `seconds` and `bound` limit one attempt. `network` None: what is usual for the agent.
+    `seconds` and `bound` limit one attempt. `agent_network` None: on, as a program has a
+    model to ask.
     """
 
     command: str = ""
@@ -40,7 +41,8 @@ class Players:
     sandbox: str = ""
     mounts: Sequence[str] = ()
     variables: Sequence[str] = ()
-    network: bool | None = None
+    agent_network: bool | None = None
+    command_network: bool = False
 
     def __post_init__(self) -> None:
         given = [f for f, x in (("--agent-cmd", self.command), ("--agent", self.agent)) if x]
@@ -55,12 +57,16 @@ class Players:
             raise UsageError("--agent-version is for --agent-cmd: leave it out")
         if not self.tests and (self.test_files or self.test_network):
             raise UsageError("--test-files and --test-network are for --test-cmd: give it too")
+        if self.agent_network is not None and not self.command:
+            raise UsageError("--agent-network is for --agent-cmd: leave it out")
+        if self.command_network and not self.model:
+            raise UsageError("--command-network is for mini-swe-agent (-m): leave it out")
         if self.agent:
             self._check_named()
 
     def _check_named(self) -> None:
         """What an agent of Python cannot follow must not be passed over in silence."""
-        given = {"--pass-env": self.variables, "--agent-network": self.network is not None}
+        given = {"--pass-env": self.variables}
         given |= {"--sandbox": self.sandbox and not self.tests, "--mount": self.mounts and not self.tests}
         if unused := [flag for flag, value in given.items() if value]:
             raise UsageError(
@@ -120,7 +126,7 @@ class Players:
         return command_agent(
             command=self.command,
             sandbox=self._box,
-            network=self.network is not False,
+            network=self.agent_network is not False,
             seconds=self.seconds,
             version=self.version,
             env=handed_in(self.variables),
@@ -135,7 +141,7 @@ class Players:
             self.model,
             environment="local" if local else "bubblewrap",
             sandbox=sandbox_of(self.sandbox, self.mounts, self.variables),
-            network=bool(self.network),
+            network=self.command_network,
             seconds=self.seconds,
             base_url=voices.urls.get("model", voices.urls.get("", "")),
             price=voices.prices.get(self.model),

@@ -37,6 +37,7 @@ class Players:
     model: str = ""
     agent: str = ""
     command: str = ""
+    version: str = ""
     judge: str = ""
     summarizer: str = ""
     configs: Sequence[str] = ()
@@ -44,7 +45,7 @@ class Players:
     sandbox: str = ""
     mounts: Sequence[str] = ()
     variables: Sequence[str] = ()
-    agent_network: bool = False
+    agent_network: bool | None = None
     command_network: bool = False
     step_limit: int | None = None
     cost_limit: float | None = None
@@ -62,6 +63,9 @@ class Players:
             raise UsageError("--agent and --agent-cmd exclude each other: give one")
         if self.command:
             return "command"
+        if self.version or self.agent_network is not None:
+            flag = "--agent-version" if self.version else "--agent-network"
+            raise UsageError(f"{flag} is for --agent-cmd: leave it out")
         if self.agent.startswith(POOL):
             return "pool"
         if is_model(self.agent):
@@ -183,8 +187,9 @@ class Players:
         return command_agent(
             command=self.command,
             sandbox=sandbox_of(self.sandbox or "bwrap", self.mounts),
-            network=self.agent_network,
+            network=self.agent_network is not False,
             seconds=self.bound.seconds,
+            version=self.version,
             env=handed_in(self.variables),
             prompts=Prompts(self.prompts),
         )

@@ -104,11 +104,16 @@ PassEnv = Annotated[
     list[str] | None,
     _of(WHERE, "NAME", "A variable of this environment to hand in. Repeatable.", "--pass-env"),
 ]
+AgentVersion = Annotated[
+    str,
+    _of(AGENT, "TEXT", "What --agent-cmd does not show: its release, model, settings.", "--agent-version"),
+]
 AgentNetwork = Annotated[
-    bool,
+    bool | None,
     typer.Option(
-        "--agent-network",
-        help="Let the program of --agent-cmd reach the network.",
+        "--agent-network/--no-agent-network",
+        help="Whether the program of --agent-cmd may reach the network; it may, since it has a model to ask.",
+        show_default=False,
         rich_help_panel=WHERE,
     ),
 ]

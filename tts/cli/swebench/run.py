@@ -55,6 +55,7 @@ def run(
         ),
     ] = "",
     agent_cmd: ours.AgentCommand = "",
+    agent_version: ours.AgentVersion = "",
     judge: Annotated[
         str, shared.player("tts.judges", "A judge, module:attribute, or a model; else -m, else evidence.")
     ] = "",
@@ -68,7 +69,7 @@ def run(
     sandbox: ours.SandboxName = "",
     mount: ours.Mounts = None,
     pass_env: ours.PassEnv = None,
-    agent_network: ours.AgentNetwork = False,
+    agent_network: ours.AgentNetwork = None,
     command_network: ours.CommandNetwork = False,
     step_limit: ours.StepLimit = None,
     cost_limit: ours.UsdLimit = None,
@@ -121,6 +122,7 @@ def run(
         sandbox=sandbox,
         mounts=tuple(mount or ()),
         variables=tuple(pass_env or ()),
+        version=agent_version,
         agent_network=agent_network,
         command_network=command_network,
         step_limit=step_limit,
