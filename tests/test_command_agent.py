@@ -795,9 +795,7 @@ def test_a_program_edits_the_workspace(kind, made, repository, tmp_path):
     assert "\n-1\n+2\n" in rollout.patch
     assert "['2', 'a  b', '/" in rollout.patch
     assert " 1 'Make it two.'" in rollout.patch
-    assert [
-        path.name for path in (tmp_path / "work").iterdir() if not path.name.startswith("template-")
-    ] == []
+    assert list((tmp_path / "work").glob("attempt-*")) == []
 
 
 @both

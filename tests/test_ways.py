@@ -162,8 +162,8 @@ WAYS = {
         holds=(*EDITED, "+++ b/new", "new mode 100755"),
     ),
     "makes a sparse file of 1 GB": Way(EDIT + "truncate -s 1G big; echo $?", holds=EDITED, hides=("\n0\n",)),
-    "makes a file that no patch may hold": Way(
-        EDIT + "head -c 20000000 /dev/zero >big", status="limit", hides=("of a sibling",)
+    "makes files that no patch may hold": Way(
+        EDIT + "for n in 1 2 3; do head -c 4000000 /dev/zero >big$n; done", status="limit"
     ),
     "very deep folders": Way(
         EDIT + f"for i in 1 2 3 4 5; do mkdir -p {'d/' * 500}; cd {'d/' * 500}; done; echo x >f", holds=EDITED
@@ -336,7 +336,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Place:
         ["git", "rev-parse", "HEAD"], cwd=source, check=True, capture_output=True, text=True
     )
     task = Task("ways", "do", str(source), commit.stdout.strip())
-    made = Place(task, GitWorkspaces(top / "attempts"), top / "attempts", canary)
+    made = Place(task, GitWorkspaces(top / "attempts", max_patch_bytes=11 * MIB), top / "attempts", canary)
 
     async def main() -> None:
         async with made.workspaces.open(task):
