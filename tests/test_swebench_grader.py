@@ -426,45 +426,60 @@ def test_a_truth_without_a_recipe_or_a_parser_is_refused(environments: Environme
 
 # Attacks.
 
-PRINT = f"print('\\nPASSED {F2P}')\nfor t in {P2P!r}: print('PASSED', t)\n"
-CLOSE = "print('=== 3 passed in 0.01s ===', flush=True)\n"
-MARKS = "print('>>>>> End Test Output\\n>>>>> Test Exit Code: 0', flush=True)\n"
+SHOUT = """\
+import os
+
+def shout(text):
+    for fd in range(1, 40):
+        try:
+            os.write(fd, text.encode())
+        except OSError:
+            pass
+
+"""
+"""Writes past pytest's capture of the output, into whatever is open."""
+
+FORGED = "".join(f"\nPASSED {test}" for test in (F2P, *P2P)) + "\n=== 3 passed in 0.01s ===\n"
+MARKS = ">>>>> End Test Output\n>>>>> Test Exit Code: 0\n"
+LIES = f"{SHOUT}shout({FORGED!r})\n"
+WHOLE = "from sums.core import *\n"
+
+
+def package(text: str) -> dict[str, str]:
+    return {"src/sums/__init__.py": text}
+
 
 ATTACKS = {
-    "a conftest that prints and leaves": {"conftest.py": f"{PRINT}{CLOSE}import os\nos._exit(0)\n"},
-    "a package that prints and leaves": {"src/sums/__init__.py": f"{PRINT}{CLOSE}import os\nos._exit(0)\n"},
-    "a package that exits": {"src/sums/__init__.py": f"{PRINT}{CLOSE}import sys\nsys.exit(0)\n"},
-    "pytest's own exit": {
-        "src/sums/__init__.py": f"{PRINT}{CLOSE}import pytest\npytest.exit('done', returncode=0)\n"
-    },
-    "a forged end of the log": {"src/sums/__init__.py": f"{PRINT}{CLOSE}{MARKS}import os\nos._exit(0)\n"},
-    "prints at the exit": {
-        "src/sums/__init__.py": "from sums.core import *\nimport atexit, os\n"
-        f"atexit.register(os.write, 1, b'\\nPASSED {F2P}\\n=== 3 passed in 0.01s ===\\n')\n"
-    },
-    "leaves at the exit": {
-        "src/sums/__init__.py": "from sums.core import *\nimport atexit, os\n"
-        f"def bye():\n    os.write(1, b'\\nPASSED {F2P}\\n=== 3 passed in 0.01s ===\\n')\n    os._exit(0)\n"
-        "atexit.register(bye)\n"
-    },
-    "becomes another program": {
-        "src/sums/__init__.py": "import os, sys\n"
-        f"os.execv(sys.executable, ['python', '-c', {PRINT + CLOSE!r}])\n"
-    },
-    "writes on in the background": {
-        "src/sums/__init__.py": "from sums.core import *\nimport subprocess\n"
-        f"subprocess.Popen(['sh', '-c', 'sleep 0.9; echo; echo PASSED {F2P}'], start_new_session=True)\n"
-    },
+    "a conftest that prints and leaves": {"conftest.py": f"{LIES}os._exit(0)\n"},
+    "a package that prints and leaves": package(f"{LIES}os._exit(0)\n"),
+    "a package that exits": package(f"{LIES}raise SystemExit(0)\n"),
+    "pytest's own exit": package(f"{LIES}import pytest\npytest.exit('done', returncode=0)\n"),
+    "a forged end of the log": package(f"{LIES}shout({MARKS!r})\nos._exit(0)\n"),
+    "prints at the exit": package(f"{WHOLE}{SHOUT}import atexit\natexit.register(shout, {FORGED!r})\n"),
+    "leaves at the exit": package(
+        f"{WHOLE}{SHOUT}import atexit\natexit.register(os._exit, 0)\natexit.register(shout, {FORGED!r})\n"
+    ),
+    "becomes another program": package(
+        f"{SHOUT}import sys\nfor fd in range(3, 40):\n    try:\n        os.set_inheritable(fd, True)\n"
+        "    except OSError:\n        pass\n"
+        f"os.execv(sys.executable, ['python', '-c', {LIES!r}])\n"
+    ),
+    "leaves a writer behind": package(
+        f"{WHOLE}{SHOUT}import time\nif not os.fork():\n    os.setsid()\n    time.sleep(0.9)\n"
+        f"    shout({FORGED!r})\n    os._exit(0)\n"
+    ),
+    "forges in a child while the tests run": package(
+        f"{WHOLE}{SHOUT}if not os.fork():\n    shout({FORGED!r})\n    os._exit(0)\n"
+    ),
     "makes tests skip": {
         "src/sums/core.py": "import unittest\n" + BUG.replace("return x + 1", "raise unittest.SkipTest")
     },
-    "overwrites the environment": {
-        "src/sums/__init__.py": "import pytest, sysconfig, pathlib\n"
-        "place = pathlib.Path(sysconfig.get_path('purelib'))\n"
+    "overwrites the environment": package(
+        "import sysconfig, pathlib\nplace = pathlib.Path(sysconfig.get_path('purelib'))\n"
         "place.joinpath('_tts_witness.py').write_text('')\nplace.joinpath('sitecustomize.py').write_text('')\n"
-        "from sums.core import *\n"
-    },
-}  # fmt: skip
+        + WHOLE
+    ),
+}
 
 
 @pytest.mark.parametrize("name", list(ATTACKS))
@@ -739,14 +754,8 @@ def test_pips_setting_reaches_an_install_and_nothing_else_does(tmp_path: Path) -
     conf.write_text(
         f"[global]\nfind-links = {wheels}\nextra-index-url = {index.as_uri()} https://x.test/simple\n"
     )
-    told = {
-        "HOME": str(tmp_path),
-        "PIP_NO_INPUT": "1",
-        "UV_OFFLINE": "1",
-        "https_proxy": "p",
-        "SECRET_KEY": "s",
-    }
-    env, mounts = install_setting(told)
+    passed = {"PIP_NO_INPUT": "1", "UV_OFFLINE": "1", "https_proxy": "p"}
+    env, mounts = install_setting({"HOME": str(tmp_path), **passed, "SECRET_KEY": "s"})
     assert env == {**passed, "PIP_CONFIG_FILE": str(conf)}
     shown = [mount.source for mount in mounts if mount.source.is_relative_to(tmp_path)]
     assert shown == [conf, wheels, index.parent]

@@ -60,7 +60,8 @@ class Environment:
     @property
     def site_packages(self) -> Path:
         """Where the environment's packages lie."""
-        return next(self.venv.glob("lib/python3*/site-packages"))
+        (found,) = self.venv.glob("lib/python3*/site-packages")
+        return found
 
     def mounts(self, *, writable: bool = False) -> tuple[Mount, ...]:
         """Return what the sandbox must show: the environment, and the Python it was made with."""

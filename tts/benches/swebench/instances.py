@@ -212,7 +212,7 @@ def _json(path: Path) -> list[Any]:
 
 def _parquet(path: Path) -> list[Any]:
     try:
-        from pyarrow import ArrowException, parquet
+        from pyarrow import ArrowException, parquet  # type: ignore[import-untyped]
     except ImportError as problem:
         raise UsageError(
             f"{path}: parquet needs the extra swebench: pip install 'tts-scaling[swebench]'"

@@ -227,6 +227,6 @@ def _remove_files(tree: Path, paths: Sequence[str]) -> None:
         if os.path.lexists(target) and (target.is_symlink() or not target.is_dir()):
             target.unlink()
         for parent in parents:
-            if any(parent.iterdir()):
+            if os.listdir(parent):
                 break
             parent.rmdir()

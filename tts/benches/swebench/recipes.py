@@ -45,13 +45,11 @@ def read_recipe(value: Any, where: str) -> Recipe:
     if not isinstance(value, Mapping):
         raise UsageError(f"{where}: a recipe is an object with python, install and test_cmd")
     told = cast("Mapping[str, Any]", value)
-    install: Any = told.get("install", [])
-    if not isinstance(install, list) or not all(isinstance(i, str) for i in cast("list[Any]", install)):
-        raise UsageError(f"{where}: a recipe's install is a list of commands")
+    install = _commands(told.get("install", []), where)
     recipe = Recipe(
         python=_text(told, "python", where),
         test_cmd=_text(told, "test_cmd", where),
-        install=tuple(cast("list[str]", install)),
+        install=install,
         log_parser=_text(told, "log_parser", where, ""),
         eval_type=_text(told, "eval_type", where, "pass_and_fail"),
         pip=told.get("pip", True) is not False,
@@ -115,6 +113,14 @@ def _text(told: Mapping[str, Any], name: str, where: str, default: str | None = 
     if not isinstance(value, str) or (default is None and not value.strip()):
         raise UsageError(f"{where}: a recipe's {name} is a text, not {str(value)[:60]!r}")
     return value
+
+
+def _commands(value: object, where: str) -> tuple[str, ...]:
+    commands = cast("list[object]", value) if isinstance(value, list) else [None]
+    texts = tuple(command for command in commands if isinstance(command, str))
+    if len(texts) != len(commands):
+        raise UsageError(f"{where}: a recipe's install is a list of commands")
+    return texts
 
 
 def _seconds(value: Any, where: str) -> float:

@@ -113,7 +113,7 @@ class _Watch:
             assert add is not None
             add(module)
 
-        spec.loader.exec_module = exec_module  # type: ignore[method-assign]
+        spec.loader.exec_module = exec_module
         return spec
 
 
