@@ -66,8 +66,11 @@ class Players:
 
     def _check_named(self) -> None:
         """What an agent of Python cannot follow must not be passed over in silence."""
-        given = {"--pass-env": self.variables}
-        given |= {"--sandbox": self.sandbox and not self.tests, "--mount": self.mounts and not self.tests}
+        given = {
+            "--pass-env": bool(self.variables),
+            "--sandbox": bool(self.sandbox) and not self.tests,
+            "--mount": bool(self.mounts) and not self.tests,
+        }
         if unused := [flag for flag, value in given.items() if value]:
             raise UsageError(
                 f"{unused[0]} is for --agent-cmd and -m; --agent {self.agent} runs in this process"
