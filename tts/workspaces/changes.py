@@ -10,7 +10,7 @@ import errno
 import os
 import stat
 import tempfile
-from collections.abc import AsyncGenerator, Iterator
+from collections.abc import AsyncGenerator, Iterable, Iterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -26,6 +26,9 @@ FORM = ("--binary", "--full-index", "--no-renames", "--no-ext-diff", "--no-textc
 """How a patch is written: whole hashes, so that it can be checked, and every byte."""
 
 START = b"diff --git "
+
+RULES = (".gitignore", ".gitattributes")
+"""Files that git reads whole before any other."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,17 +54,24 @@ class Scratch:
 
 @asynccontextmanager
 async def scratch_of(template: Template, tree: Path) -> AsyncGenerator[Scratch]:
-    """Yield a scratch repository for a tree; it lies beside it while it is open."""
+    """Yield a scratch repository for a tree; it lies beside it while it is open.
+
+    A tree that is no folder any more, or a link to one, is read as an empty folder.
+    """
     folder = Path(tempfile.mkdtemp(prefix="diff-", dir=tree.parent))
     try:
         await to_thread.run_sync(_lay_out, folder, template)
-        yield Scratch(folder, tree)
+        yield Scratch(folder, tree if _is_folder(tree) else folder / "empty")
     finally:
         await to_thread.run_sync(remove, folder)
 
 
+def _is_folder(path: Path) -> bool:
+    return path.is_dir() and not path.is_symlink()
+
+
 def _lay_out(folder: Path, template: Template) -> None:
-    for name in ("objects/info", "refs", "info"):
+    for name in ("objects/info", "refs", "info", "empty"):
         (folder / name).mkdir(parents=True)
     version, form = (1, "[extensions]\n\tobjectFormat = sha256\n") if len(template.commit) == 64 else (0, "")
     settings = (
@@ -81,23 +91,27 @@ def _lay_out(folder: Path, template: Template) -> None:
 async def patch_of(template: Template, tree: Path, most_bytes: int) -> str:
     """Return the git patch from the template's commit to the tree as it is now; "" where nothing differs.
 
-    Always text in UTF-8: a file whose old or new content is not comes as a binary patch. Ignored files, build
-    junk and repositories made inside are left out, and so is what no patch can hold: pipes, sockets, devices,
-    links to names that are not UTF-8, and places whose name git reserves.
+    Always text in UTF-8: a file whose changed lines are not comes as a binary patch. Ignored files and build
+    junk are left out, repositories made inside where the commit has no file, and what no patch can hold:
+    pipes, sockets, devices, links to names that are not UTF-8, and places whose name git reserves. A tree
+    that is gone, or a link now, has lost all its files.
 
     Raises:
-        LimitReached: what changed, or the patch, is larger than `most_bytes`.
+        LimitReached: what changed, or the patch, is larger than `most_bytes`; or no text can hold it.
         Infra: git could not read the files.
     """
-    left_out = await to_thread.run_sync(cleared, tree)
     async with scratch_of(template, tree) as scratch:
-        await _check_sizes(scratch, left_out, most_bytes)
+        sizes = await _sizes(scratch)
+        left_out = await to_thread.run_sync(cleared, scratch.tree, _folders(sizes), most_bytes)
+        await _check_sizes(scratch, sizes, most_bytes)
         paths = [b".", *(b":(exclude,literal)" + os.fsencode(path) for path in left_out)]
         given = ("--pathspec-from-file=-", "--pathspec-file-nul")
         await scratch.git("add", "--all", *given, stdin=b"\0".join(paths))
         patch = await _text(scratch)
     if len(patch) > most_bytes:
         raise LimitReached(_too_large("the patch is", len(patch), most_bytes))
+    if not _is_text(patch):
+        raise LimitReached("a link to a name that is not UTF-8 was removed, which no patch of text can hold")
     return patch.decode()
 
 
@@ -105,16 +119,27 @@ def _too_large(what: str, size: int, most: int) -> str:
     return f"{what} {size:,} bytes, more than the {most:,} that a patch may have"
 
 
-async def _check_sizes(scratch: Scratch, left_out: list[str], most_bytes: int) -> None:
+async def _sizes(scratch: Scratch) -> dict[bytes, int]:
+    """Return the commit's files with their sizes in bytes; submodules are none."""
+    listed = await scratch.git("ls-tree", "-r", "-l", "-z", "HEAD")
+    rows = (row.partition(b"\t") for row in listed.split(b"\0")[:-1])
+    return {name: int(head.split()[-1]) for head, _, name in rows if not head.endswith(b"-")}
+
+
+def _folders(names: Iterable[bytes]) -> frozenset[str]:
+    """Return the folders that hold files, however deep below."""
+    found: set[bytes] = set()
+    for name in names:
+        while (name := name.rpartition(b"/")[0]) and name not in found:
+            found.add(name)
+    return frozenset(map(os.fsdecode, found))
+
+
+async def _check_sizes(scratch: Scratch, sizes: Mapping[bytes, int], most_bytes: int) -> None:
     """Look at sizes before contents are read: a file of a gigabyte takes no time."""
     told = await scratch.git("ls-files", "--others", "--exclude-standard", "-z")
-    listed = await scratch.git("ls-tree", "-r", "-l", "-z", "HEAD")
     grown = sum(_size(scratch.tree, name) for name in told.split(b"\0") if name)
-    for entry in listed.split(b"\0")[:-1]:
-        head, _, name = entry.partition(b"\t")
-        old = head.split()[-1]
-        if old != b"-":
-            grown += max(0, _size(scratch.tree, name) - int(old))
+    grown += sum(max(0, _size(scratch.tree, name) - old) for name, old in sizes.items())
     if grown > most_bytes:
         raise LimitReached(_too_large("files grew by", grown, most_bytes))
 
@@ -140,10 +165,9 @@ async def _text(scratch: Scratch) -> bytes:
 
 def _is_text(data: bytes) -> bool:
     try:
-        data.decode()
+        return "\0" not in data.decode()
     except UnicodeDecodeError:
         return False
-    return True
 
 
 def _sections(patch: bytes) -> Iterator[bytes]:
@@ -154,9 +178,14 @@ def _sections(patch: bytes) -> Iterator[bytes]:
 
 @dataclass(slots=True)
 class Clearing:
-    """What a walk over an attempt's tree removes and leaves out, so that git can read the rest."""
+    """What a walk over an attempt's tree removes and leaves out, so that git can read the rest.
+
+    `kept` are the folders that hold files of the commit: a repository made there hides none of them.
+    """
 
     tree: str
+    kept: frozenset[str]
+    most_bytes: int
     left_out: list[str] = field(default_factory=list[str])
 
     def walk(self) -> list[str]:
@@ -177,11 +206,11 @@ class Clearing:
             self._leave(place)  # deeper than a path can say
             return []
         inner: list[str] = []
-        if place != self.tree and any(entry.name.lower() == ".git" for entry in several):
+        if self._is_other(place, several):
             self._leave(place)
             return []
         for entry in several:
-            if place == self.tree and entry.name.lower() == ".git":
+            if _is_reserved(entry.name):
                 self._leave(entry.path)
             elif entry.is_dir(follow_symlinks=False):
                 inner.append(entry.path)
@@ -189,17 +218,42 @@ class Clearing:
                 self._file(entry)
         return inner
 
+    def _is_other(self, place: str, entries: Iterable[os.DirEntry[str]]) -> bool:
+        """Whether a folder is a repository of its own, and none of the commit's."""
+        if place == self.tree or os.path.relpath(place, self.tree) in self.kept:
+            return False
+        return any(
+            entry.name == ".git"
+            and (entry.is_file(follow_symlinks=False) or os.path.lexists(os.path.join(entry.path, "HEAD")))
+            for entry in entries
+        )
+
     def _file(self, entry: os.DirEntry[str]) -> None:
         if entry.is_symlink():
-            if not _is_text(os.fsencode(os.readlink(entry.path))):
+            linked = os.fsencode(os.readlink(entry.path))
+            if not _is_text(linked) or _is_reserved(entry.name, ".gitmodules"):
                 self._leave(entry.path)
         elif entry.is_file(follow_symlinks=False):
-            _allow(entry.path, stat.S_IRUSR)
+            self._regular(entry)
         else:
             os.unlink(entry.path)  # a pipe, a socket, a device: git would stop at it
 
+    def _regular(self, entry: os.DirEntry[str]) -> None:
+        about = entry.stat(follow_symlinks=False)
+        if entry.name in RULES and about.st_size > self.most_bytes:
+            raise LimitReached(_too_large(f"a file {entry.name} has", about.st_size, self.most_bytes))
+        if about.st_nlink == 1:
+            _allow(entry.path, stat.S_IRUSR)
+        elif not os.access(entry.path, os.R_OK):
+            self._leave(entry.path)  # its rights may be another's, outside the tree
+
     def _leave(self, path: str) -> None:
         self.left_out.append(os.path.relpath(path, self.tree))
+
+
+def _is_reserved(name: str, *more: str) -> bool:
+    """Whether git takes no path of this name, since some file system reads it as `.git` (or as one more)."""
+    return name.partition(":")[0].rstrip(". ").lower() in (".git", "git~1", *more)
 
 
 def _allow(path: str, rights: int) -> None:
@@ -208,14 +262,15 @@ def _allow(path: str, rights: int) -> None:
         os.chmod(path, stat.S_IMODE(mode) | rights)
 
 
-def cleared(tree: Path) -> list[str]:
+def cleared(tree: Path, kept: frozenset[str], most_bytes: int) -> list[str]:
     """Make a tree readable for git, and return the paths that are to be left out of its patch.
 
     Raises:
+        LimitReached: a file that git would read whole is larger than `most_bytes`.
         Infra: it cannot be read.
     """
     try:
-        return Clearing(str(tree)).walk()
+        return Clearing(str(tree), kept, most_bytes).walk()
     except OSError as problem:
         raise Infra(f"cannot read an attempt's files: {problem}") from problem
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from anyio import CancelScope, to_thread
 
+from tts.hostile import size_of
 from tts.types import Task
 from tts.workspaces.changes import applies, patch_of
 from tts.workspaces.roots import Root, remove
@@ -38,7 +39,9 @@ class GitWorkspace:
         return await patch_of(self.template, self.path, self.max_patch_bytes)
 
     async def applies(self, patch: str) -> bool:
-        """Return whether a patch applies to the base commit; the clone is not touched."""
+        """Return whether a patch is small enough and applies to the base commit; the clone is not touched."""
+        if size_of(patch) > self.max_patch_bytes:
+            return False
         return await applies(self.template, self.path, patch)
 
 

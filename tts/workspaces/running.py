@@ -12,14 +12,19 @@ import anyio
 from tts.errors import Infra, UsageError
 from tts.types import Task
 
-SERVE = "git -c safe.directory=* upload-pack"
-"""How the source is read: it may belong to another user of the machine."""
+SERVE = f"env GIT_GRAFT_FILE={os.devnull} git -c safe.directory=* upload-pack"
+"""How a source on this machine is read: it may belong to another user, and its grafts have no say."""
+
+SETTINGS = ("-c", f"core.excludesFile={os.devnull}", "-c", f"core.attributesFile={os.devnull}")
+"""Against the files that git reads below a user's home although it is told of no settings there."""
 
 FIXED = {
     "GIT_CONFIG_NOSYSTEM": "1",
     "GIT_CONFIG_GLOBAL": os.devnull,
     "GIT_ATTR_NOSYSTEM": "1",
     "GIT_TERMINAL_PROMPT": "0",
+    "GIT_ASKPASS": "",
+    "GIT_SSH_COMMAND": "ssh -o BatchMode=yes",
     "GIT_ALLOW_PROTOCOL": "file:https:ssh",
     "LC_ALL": "C",
 }
@@ -47,7 +52,7 @@ async def git(*args: str, cwd: Path, env: Mapping[str, str] | None = None, stdin
     kept = {key: value for key, value in os.environ.items() if not key.startswith("GIT_")}
     try:
         done = await anyio.run_process(
-            ["git", *args], cwd=cwd, env={**kept, **FIXED, **(env or {})}, check=False, input=stdin
+            ["git", *SETTINGS, *args], cwd=cwd, env={**kept, **FIXED, **(env or {})}, check=False, input=stdin
         )
     except FileNotFoundError as problem:
         raise UsageError("git is not installed, or not on PATH; install git and try again") from problem

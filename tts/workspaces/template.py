@@ -194,7 +194,8 @@ def _inform(folder: Path) -> None:
 
 async def _fetch(task: Task, tree: Path, depth: int | None) -> None:
     fetch = ("fetch", "--quiet", "--no-tags", "--no-write-fetch-head", "--update-shallow", "--no-auto-gc")
-    fetch += ("--no-recurse-submodules", f"--upload-pack={SERVE}")
+    fetch += ("--no-recurse-submodules",)
+    fetch += (f"--upload-pack={SERVE}",) if _is_here(task.repo) else ()  # a host runs its own command only
     fetch += () if depth is None else (f"--depth={depth}",)
     try:
         await git(*fetch, "--", task.repo, task.base_commit, cwd=tree)
@@ -202,6 +203,10 @@ async def _fetch(task: Task, tree: Path, depth: int | None) -> None:
     except Infra as problem:
         message = f"task {task.id}: cannot fetch commit {task.base_commit} of {task.repo}: {problem}"
         raise UsageError(message) from problem
+
+
+def _is_here(repo: str) -> bool:
+    return repo.startswith("file://") or os.path.exists(repo)
 
 
 def _settle(draft: Path, place: Path) -> None:
