@@ -175,3 +175,19 @@ def test_no_link_is_followed_when_a_folder_is_removed(tmp_path: Path) -> None:
     remove(place)
     assert not place.exists()
     assert (tmp_path / "outside" / "file").exists()
+
+
+def test_a_folder_too_deep_and_closed_for_its_owner_is_removed(tmp_path: Path) -> None:
+    place = tmp_path / "place"
+    place.mkdir()
+    at = os.open(place, os.O_RDONLY)
+    for _ in range(2_000):
+        os.mkdir("folder", dir_fd=at)
+        inner = os.open("folder", os.O_RDONLY, dir_fd=at)
+        os.close(at)
+        at = inner
+    os.mkdir("last", dir_fd=at)
+    os.fchmod(at, 0)
+    os.close(at)
+    remove(place)
+    assert not place.exists()

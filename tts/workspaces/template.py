@@ -193,10 +193,10 @@ def _inform(folder: Path) -> None:
 
 
 async def _fetch(task: Task, tree: Path, depth: int | None) -> None:
-    fetch = ("fetch", "--quiet", "--no-tags", "--no-write-fetch-head", "--update-shallow", "--no-auto-gc")
-    fetch += ("--no-recurse-submodules",)
-    fetch += (f"--upload-pack={SERVE}",) if _is_here(task.repo) else ()  # a host runs its own command only
-    fetch += () if depth is None else (f"--depth={depth}",)
+    fetch = ["fetch", "--quiet", "--no-tags", "--no-write-fetch-head", "--update-shallow", "--no-auto-gc"]
+    fetch += ["--no-recurse-submodules"]
+    fetch += [f"--upload-pack={SERVE}"] if _is_here(task.repo) else []  # a host runs its own command only
+    fetch += [f"--depth={depth}"] if depth is not None else []
     try:
         await git(*fetch, "--", task.repo, task.base_commit, cwd=tree)
         await git("reset", "--quiet", "--hard", task.base_commit, cwd=tree)
