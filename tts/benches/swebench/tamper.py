@@ -38,7 +38,7 @@ class Guard:
     """Decides which changed files of a patch are put back to the base.
 
     `tests` are the files of the test patch, `folders` those whose content is left alone as a whole, `gold`
-    the files of the gold patch: what it changes is code and no test. `modules` are the names that a new
+    the files of the gold patch: what it changes is code, whatever its name. `modules` are the names that a new
     module must not take.
     """
 
@@ -51,11 +51,13 @@ class Guard:
     def refuses(self, path: str) -> bool:
         """Whether a change of this file is dropped."""
         names = [name.lower() for name in PurePosixPath(path).parts]
-        if path in self.tests or any(name in SETTINGS or name.endswith(ENDINGS) for name in names):
+        if path in self.tests:
             return True
-        if self._hides(path):
+        if path in self.gold:
+            return False
+        if any(name in SETTINGS or name.endswith(ENDINGS) for name in names):
             return True
-        return path not in self.gold and (self._in_folder(path) or _is_test(names))
+        return self._hides(path) or self._in_folder(path) or _is_test(names)
 
     def _in_folder(self, path: str) -> bool:
         return any(str(parent) in self.folders for parent in PurePosixPath(path).parents)

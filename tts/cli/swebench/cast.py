@@ -17,7 +17,7 @@ from tts.models.providers import is_model
 from tts.prompts import Prompts
 from tts.protocols import Agent, Judge, Summarizer, Workspaces
 from tts.roles import agent_of, bounded, judge_of, summarizer_of
-from tts.sandboxes.box import Sandbox
+from tts.sandboxes.box import CAPS, Caps, Sandbox
 from tts.types import Budget
 
 MINI = "mini-swe-agent"
@@ -268,7 +268,9 @@ def handed_in(names: Sequence[str]) -> dict[str, str]:
     return {name: os.environ[name] for name in names}
 
 
-def sandbox_of(name: str, mounts: Sequence[str] = (), variables: Sequence[str] = ()) -> Sandbox:
+def sandbox_of(
+    name: str, mounts: Sequence[str] = (), variables: Sequence[str] = (), *, caps: Caps = CAPS
+) -> Sandbox:
     """Return a sandbox by name, and say what it cannot limit here.
 
     Raises:
@@ -276,7 +278,7 @@ def sandbox_of(name: str, mounts: Sequence[str] = (), variables: Sequence[str] =
     """
     from tts.sandboxes.named import mount_of, sandbox
 
-    found = sandbox(name, mounts=[mount_of(text) for text in mounts], env=[*handed_in(variables)])
+    found = sandbox(name, caps=caps, mounts=[mount_of(text) for text in mounts], env=[*handed_in(variables)])
     for problem in found.problems():
         say(f"note: {problem}")
     return found

@@ -30,12 +30,16 @@ from tts.report.facts import report_of_run
 from tts.report.json import document
 from tts.roles import grader_of
 from tts.run import Run
+from tts.sandboxes.box import MIB, Caps
 from tts.types import Grade
 
 if TYPE_CHECKING:
     from tts.benches.swebench.instances import Truth
 
 Row = Mapping[str, Any]
+
+LOG_BYTES = 64 * MIB
+"""How much is kept of what the tests of one instance print."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -119,7 +123,8 @@ class Grading:
         from tts.benches.swebench.grader import LocalGrader, Settings
 
         known = {name: truth for name, truth in truths.items() if truth.recipe is not None}
-        environments = Environments(self.environments or cache(), sandbox_of(self.sandbox or "bwrap"))
+        inside = sandbox_of(self.sandbox or "bwrap", caps=Caps(output_bytes=LOG_BYTES))
+        environments = Environments(self.environments or cache(), inside)
         return LocalGrader(known, environments, Settings(self.repeats, self.network, self.timeout))
 
 
