@@ -13,10 +13,10 @@ from tts.hostile import size_of
 from tts.types import Task
 from tts.workspaces.changes import applies, patch_of
 from tts.workspaces.roots import Root, remove
-from tts.workspaces.running import SERVE, check_place, git
+from tts.workspaces.running import check_place, git, not_fetched, serving
 from tts.workspaces.template import Template, Templates
 
-__all__ = ["SERVE", "GitWorkspace", "GitWorkspaces", "check_place", "git"]
+__all__ = ["GitWorkspace", "GitWorkspaces", "check_place", "git", "not_fetched", "serving"]
 
 MIB = 1024 * 1024
 

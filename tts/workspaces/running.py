@@ -42,6 +42,23 @@ def check_place(task: Task) -> None:
         raise UsageError(f"task {task.id}: repo is a path or an address, not {task.repo[:80]!r}")
 
 
+def is_here(repo: str) -> bool:
+    """Return whether a repository lies on this machine."""
+    return repo.startswith("file://") or os.path.exists(repo)
+
+
+def serving(repo: str) -> tuple[str, ...]:
+    """Return the option by which git reads a source; a host runs its own command only."""
+    return (f"--upload-pack={SERVE}",) if is_here(repo) else ()
+
+
+def not_fetched(task: Task, problem: Infra) -> UsageError | Infra:
+    """Return what it means that a commit could not be fetched: of a host, that it may be had another time."""
+    told = f"task {task.id}: cannot fetch commit {task.base_commit} of {task.repo}: {problem}"
+    far = "://" in task.repo and not is_here(task.repo)
+    return Infra(told) if far else UsageError(told)
+
+
 async def git(*args: str, cwd: Path, env: Mapping[str, str] | None = None, stdin: bytes = b"") -> bytes:
     """Return what git prints; the user's and the system's settings have no say in it.
 

@@ -17,11 +17,11 @@ from anyio import CancelScope, to_thread
 from tts.errors import Infra, UsageError
 from tts.types import Task, digest
 from tts.workspaces.roots import Root, remove
-from tts.workspaces.running import SERVE, check_place, git
+from tts.workspaces.running import check_place, git, not_fetched, serving
 
 JUNK = (
     "__pycache__/\n*.py[cod]\n.pytest_cache/\n.mypy_cache/\n.ruff_cache/\n.hypothesis/\n.tox/\n.nox/\n"
-    "*.egg-info/\n.eggs/\n.coverage\n.cache/\nnode_modules/\n.DS_Store\ncore.[0-9]*\n"
+    "*.egg-info/\n.eggs/\n.coverage\n.DS_Store\n"
 )
 """Patterns of what building and testing leave behind, in git's exclude syntax; tracked files stay in."""
 
@@ -98,7 +98,8 @@ class Templates:
         """Yield the template of a task.
 
         Raises:
-            UsageError: git is missing, or the task names no repository or commit that can be fetched.
+            UsageError: git is missing, or the task names no repository or commit that is there.
+            Infra: a host could not be reached, or has no such commit.
         """
         if not task.repo or not task.base_commit:
             raise UsageError(
@@ -195,18 +196,13 @@ def _inform(folder: Path) -> None:
 async def _fetch(task: Task, tree: Path, depth: int | None) -> None:
     fetch = ["fetch", "--quiet", "--no-tags", "--no-write-fetch-head", "--update-shallow", "--no-auto-gc"]
     fetch += ["--no-recurse-submodules"]
-    fetch += [f"--upload-pack={SERVE}"] if _is_here(task.repo) else []  # a host runs its own command only
+    fetch += [*serving(task.repo)]
     fetch += [f"--depth={depth}"] if depth is not None else []
     try:
         await git(*fetch, "--", task.repo, task.base_commit, cwd=tree)
         await git("reset", "--quiet", "--hard", task.base_commit, cwd=tree)
     except Infra as problem:
-        message = f"task {task.id}: cannot fetch commit {task.base_commit} of {task.repo}: {problem}"
-        raise UsageError(message) from problem
-
-
-def _is_here(repo: str) -> bool:
-    return repo.startswith("file://") or os.path.exists(repo)
+        raise not_fetched(task, problem) from problem
 
 
 def _settle(draft: Path, place: Path) -> None:

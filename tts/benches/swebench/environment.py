@@ -18,11 +18,11 @@ from tts.benches.swebench.indexes import install_setting
 from tts.benches.swebench.locks import free, locked
 from tts.benches.swebench.pythons import Interpreter, find_python, make_venv
 from tts.benches.swebench.recipes import Recipe
-from tts.errors import Infra, UsageError
+from tts.errors import Infra
 from tts.sandboxes.box import INSIDE, Mount, Order, Sandbox
 from tts.sandboxes.setting import SYSTEM_PATH
 from tts.types import Task, digest
-from tts.workspaces.git import SERVE, check_place, git
+from tts.workspaces.git import check_place, git, not_fetched, serving
 
 VERSION = 1
 WITNESS = "_tts_witness"
@@ -223,19 +223,20 @@ async def check_out(task: Task, base: Path, work: Path) -> None:
     """Fetch the base commit alone into a git directory, and check it out into a repository of its own.
 
     Raises:
-        UsageError: the repository or the commit cannot be fetched.
+        UsageError: the repository or the commit is not there.
+        Infra: a host could not be reached, or has no such commit.
     """
     check_place(task)
-    fetch = ("fetch", "--quiet", "--no-tags", "--depth=1", f"--upload-pack={SERVE}")
+    fetch, source = ("fetch", "--quiet", "--no-tags", "--depth=1"), _source(task.repo)
+    branch = f"{task.base_commit}:refs/heads/main"
     try:
         await git("init", "--quiet", "--bare", "--template=", str(base), cwd=work.parent)
-        await git(*fetch, "--", _source(task.repo), f"{task.base_commit}:refs/heads/main", cwd=base)
+        await git(*fetch, *serving(source), "--", source, branch, cwd=base)
     except Infra as problem:
-        message = f"task {task.id}: cannot fetch commit {task.base_commit} of {task.repo}: {problem}"
-        raise UsageError(message) from problem
+        raise not_fetched(task, problem) from problem
     await git("symbolic-ref", "HEAD", "refs/heads/main", cwd=base)
     await git("init", "--quiet", "--template=", "--initial-branch=main", str(work), cwd=work.parent)
-    await git(*fetch, "--", str(base), "main", cwd=work)
+    await git(*fetch, *serving(str(base)), "--", str(base), "main", cwd=work)
     await git("reset", "--quiet", "--hard", task.base_commit, cwd=work)
 
 

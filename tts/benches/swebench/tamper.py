@@ -38,8 +38,8 @@ class Guard:
     """Decides which changed files of a patch are put back to the base.
 
     `tests` are the files of the test patch, `folders` those whose content is left alone as a whole, `gold`
-    the files of the gold patch: what it changes is code, whatever its name. `modules` are the names that a new
-    module must not take.
+    the files of the gold patch: what it changes is code, whatever its name. `modules` are the names that a
+    new module must not take.
     """
 
     tests: frozenset[str]
