@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from tts.errors import UsageError
 from tts.report import text
 from tts.run import Choice, Run
-from tts.summarizers.runs import captured_run
+from tts.summarizers.runs import runs_of
 from tts.trace import Match
 from tts.types import Grade, Rollout, Step, Task, TestRun, Verdict
 
@@ -80,7 +80,7 @@ def story_of(run: Run, task_id: str, *, strategy: str = "", steps: int = 0) -> T
         grades=run.grades(task_id),
         verdicts=_verdicts(run, task_id),
         names=_names(choice.used, rollouts),
-        tests=tuple(test for i, step in enumerate(trajectory) if (test := captured_run(i, step))),
+        tests=tuple(runs_of(rollouts[choice.winner], list(enumerate(trajectory)))) if trajectory else (),
         steps=trajectory[-steps:] if steps else (),
     )
 
