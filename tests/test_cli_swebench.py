@@ -147,7 +147,7 @@ def test_a_run_leaves_predictions_trajectories_and_no_truth(bench: Path) -> None
 
 def test_the_same_folder_resumes_and_remembers_its_instances(bench: Path) -> None:
     (bench / "log.down").touch()
-    assert call([*RUN, *OF, "--filter", "made__up-[012]", "--attempts", "2", "-s", "vote"]) == 0
+    assert call([*RUN, *OF, "--filter", "made__up-[012]", "--attempts", "2", "-s", "vote"]) == 1
     assert sorted(preds("vote@2")) == ["made__up-0", "made__up-2"]  # the machine failed on the other
     assert len(did(bench, "rollout")) == 6
     (bench / "log.down").unlink()
@@ -262,6 +262,8 @@ def test_a_pool_is_selected_among_and_must_be_large_enough(
     capsys.readouterr()
     assert call([*command, "--attempts", "3"]) == 2
     assert "the pool has 2 of made__up-0: give --attempts 2" in capsys.readouterr().err
+    assert call([*command, "-s", "sample(1) | refine(1)"]) == 2
+    assert "makes new attempts from earlier ones, which a pool cannot" in capsys.readouterr().err
     assert call([*command, "--filter", "made__up-3"]) == 2
     assert "attempts of none of the chosen instances" in capsys.readouterr().err
     assert call([*command, "--filter", "", "--attempts", "2"]) == 0

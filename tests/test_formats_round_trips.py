@@ -200,6 +200,19 @@ def minis(folder, *patches, task_id="a__b-1"):
     return places
 
 
+def test_a_folder_imported_again_adds_nothing(tmp_path, capsys):
+    folder = tmp_path / "run"
+    (folder / "trajs").mkdir(parents=True)
+    (one,) = minis(tmp_path, "a")
+    one.rename(folder / "trajs" / "a__b-1")
+    preds.write(folder / "preds" / "rtv.json", {"a__b-1": "a"}, "m")
+    place = tmp_path / "pool"
+    for _ in range(2):
+        import_([folder], place)
+        assert len(list(pool.lines(place))) == 1
+        assert "predictions passed over" in capsys.readouterr().out
+
+
 def test_sources_number_their_samples_on_and_a_second_import_of_one_is_noticed(tmp_path, capsys):
     one, two = minis(tmp_path, "a", "b")
     place = tmp_path / "pool"

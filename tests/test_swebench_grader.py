@@ -317,7 +317,7 @@ def test_ids_of_all_three_forms_are_graded(
     one: Case = request.getfixturevalue(name)
     nothing = grade(environments, one, one.diff(NOTHING))
     assert (nothing.outcome, nothing.resolved) == ("unresolved", False)
-    assert 0 < nothing.score < 1
+    assert nothing.score == 0.0
     right = grade(environments, one, one.truth.patch)
     assert (right.outcome, right.score, right.rollout) == ("resolved", 1.0, "r"), right.detail
 
@@ -811,7 +811,7 @@ def _status(good: int, bad: int) -> dict[str, Any]:
     ("files", "outcome", "score"),
     [
         ({"report": {"x": {"resolved": True, "tests_status": _status(4, 0)}}}, "resolved", 1.0),
-        ({"report": {"x": {"resolved": False, "tests_status": _status(3, 1)}}}, "unresolved", 0.75),
+        ({"report": {"x": {"resolved": False, "tests_status": _status(3, 1)}}}, "unresolved", 0.0),
         ({"report": {"x": {"resolved": False}}, "output": "ModuleNotFoundError"}, "unresolved", 0.0),
         ({"report": None, "patch": ""}, "empty patch", 0.0),
         ({"report": None, "log": "x >>>>> Patch Apply Failed:"}, "patch does not apply", 0.0),

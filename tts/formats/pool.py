@@ -11,7 +11,7 @@ import json
 import os
 import re
 import secrets
-from collections.abc import Generator, Iterator
+from collections.abc import Collection, Generator, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -102,21 +102,25 @@ def group_of(task_id: str) -> str | None:
 
 
 class PoolWriter:
-    """A pool that is being added to. `sources` are the digests of the files that are in it."""
+    """A pool that is being added to. `sources` are the files that are in it, by digest, with their tasks."""
 
     def __init__(self, folder: Path, file: BinaryIO) -> None:
         self.folder = folder
-        self.sources: set[str] = set()
+        self.sources: dict[str, set[str]] = {}
         self.n_samples = 0
         self._file = file
         self._next: dict[str, int] = {}
         for body in lines(folder):
             self._append(body)
-            self.sources.add(str(body.get("source") or ""))
+            self._note(str(body.get("source") or ""), body["task_id"])
 
-    def has(self, source: str) -> bool:
-        """Whether the attempts of a file are in the pool."""
-        return source != "" and source in self.sources
+    def has(self, source: str) -> Collection[str]:
+        """Return the tasks of which a file's attempts are in the pool, none where it is not."""
+        return self.sources.get(source, ())
+
+    def _note(self, source: str, task_id: str) -> None:
+        if source:
+            self.sources.setdefault(source, set()).add(task_id)
 
     def add(self, found: Recorded) -> int | None:
         """Add an attempt under its task's next number, and return that; None for one that is no result.
@@ -131,7 +135,7 @@ class PoolWriter:
         whole = _within(replace(found, sample=sample, rollout=replace(found.rollout, index=sample)))
         write_json(trajectory_path(self.folder, found.task_id, sample), atif.document(whole))
         self._append(line_of(whole))
-        self.sources.add(found.source)
+        self._note(found.source, found.task_id)
         self.n_samples += 1
         return sample
 

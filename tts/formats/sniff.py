@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -57,13 +57,15 @@ def kind_of(document: object) -> Kind:
 
 
 def read(
-    paths: Sequence[Path], told: Told | None = None, known: Callable[[str], bool] = lambda digest: False
+    paths: Sequence[Path],
+    told: Told | None = None,
+    known: Callable[[str], Collection[str]] = lambda digest: (),
 ) -> Iterator[Recorded]:
     """Return the attempts in files and folders, in the order of their names, one file in memory at a time.
 
     In a folder links are not followed, what holds no attempts is passed over, and so are predictions on tasks
-    of which it has trajectories: those are the same attempts. `known` says of a file's digest that it needs
-    no reading. What was passed over is noted in `told`.
+    of which it has trajectories: those are the same attempts. `known` gives the tasks of a file that needs no
+    reading, by its digest. What was passed over is noted in `told`.
 
     Raises:
         UsageError: a file that is named holds no attempts, one is broken, or a limit is passed.
@@ -81,11 +83,13 @@ def read(
             yield from _file(found, notes, known, left)
 
 
-def _folder(root: Path, told: Told, known: Callable[[str], bool], left: list[int]) -> Iterator[Recorded]:
+def _folder(
+    root: Path, told: Told, known: Callable[[str], Collection[str]], left: list[int]
+) -> Iterator[Recorded]:
     seen: set[str] = set()
     predictions: list[Path] = []
     for path in _files(root, told):
-        for found in _file(path, told, known, left, later=predictions):
+        for found in _file(path, told, known, left, later=predictions, seen=seen):
             seen.add(found.task_id)
             yield found
     for path in predictions:
@@ -121,9 +125,18 @@ def _by_number(path: Path) -> tuple[int, str]:
 
 
 def _file(
-    path: Path, told: Told, known: Callable[[str], bool], left: list[int], *, later: list[Path] | None = None
+    path: Path,
+    told: Told,
+    known: Callable[[str], Collection[str]],
+    left: list[int],
+    *,
+    later: list[Path] | None = None,
+    seen: set[str] | None = None,
 ) -> Iterator[Recorded]:
-    """Return a file's attempts; of a file in a folder, predictions go to the list `later` instead."""
+    """Return a file's attempts; of a file in a folder, predictions go to the list `later` instead.
+
+    The tasks of a file that needs no reading are added to `seen`.
+    """
     with opened(path) as file:
         is_archive = file.read(4) == b"PK\x03\x04"
         size = os.fstat(file.fileno()).st_size
@@ -139,6 +152,8 @@ def _file(
         attempts = iter(()) if known(digest) else _attempts(body, path, told, later)
     if known(digest):
         told.note("files that were imported before")
+        if seen is not None:
+            seen.update(known(digest))
         return
     for found in attempts:
         yield replace(found, source=digest)

@@ -39,7 +39,7 @@ class Extra:
 
 KINDS = ("rollout", "summary", "distil", "verdict", "grade")
 NOUNS: Mapping[str, type[Any]] = {"summary": Summary, "distil": Summary, "verdict": Verdict, "grade": Grade}
-NOTHING = "it finished with nothing to hand in: no answer of the form that was asked for, and no patch"
+NOTHING = "nothing to hand in: no answer of the form that was asked for, and no patch"
 
 
 @dataclass(frozen=True, slots=True)

@@ -44,9 +44,9 @@ class Settings:
 class LocalGrader:
     """Resolves a rollout as SWE-bench does, without its images.
 
-    `truths` are by task id; each has a recipe. The score is the share of the listed tests that end as they
-    should, 1 only for a resolved rollout. Outcomes are "resolved", "unresolved", "empty patch", "patch does
-    not apply" and "timeout".
+    `truths` are by task id; each has a recipe. The score is 1 for a resolved rollout, else 0, as SWE-bench
+    counts; the detail tells how many of the listed tests end as they should. Outcomes are "resolved",
+    "unresolved", "empty patch", "patch does not apply" and "timeout".
     """
 
     bound: ClassVar[Budget] = FREE
@@ -127,7 +127,7 @@ class LocalGrader:
         lost = f"; {ran.lost_bytes} bytes of the log were not kept" if ran.lost_bytes else ""
         return Grade(
             resolved=found.resolved,
-            score=found.share,
+            score=float(found.resolved),
             outcome="resolved" if found.resolved else "unresolved",
             detail=found.detail + lost,
         )
@@ -149,12 +149,12 @@ class LocalGrader:
 
 
 def majority(grades: list[Grade]) -> Grade:
-    """Return the grade of several runs: resolved when more than half are, else the best that is not."""
+    """Return the grade of several runs: resolved when more than half are."""
     if len(grades) == 1:
         return grades[0]
     n = sum(grade.resolved for grade in grades)
     wins = 2 * n > len(grades)
-    one = max((g for g in grades if g.resolved is wins), key=lambda grade: grade.score)
+    one = next(grade for grade in grades if grade.resolved is wins)
     return replace(one, detail=f"resolved in {n} of {len(grades)} runs; {one.detail}")
 
 

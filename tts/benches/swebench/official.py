@@ -46,8 +46,7 @@ class Settings:
 class HarnessGrader:
     """Resolves a rollout where `swebench.harness.run_evaluation` does.
 
-    `truths` are by task id. The score is the share of the listed tests that end as they should, where the
-    harness's own report of the instance says so.
+    `truths` are by task id. The score is 1 for a resolved rollout, else 0.
     """
 
     bound: ClassVar[Budget] = FREE
@@ -154,12 +153,11 @@ def _errored(instance: str, key: str, logs: Path, reason: str) -> Grade:
 def _graded(instance: str, key: str, logs: Path, *, resolved: bool, reason: str) -> Grade:
     told = cast("dict[str, Any]", _json(logs / "report.json").get(instance) or {})
     good, bad = _counts(told.get("tests_status"))
-    share = good / (good + bad) if good + bad else float(resolved)
     counts = f"{bad} of {good + bad} listed tests fail" if good + bad else "no counts of tests"
     return Grade(
         key,
         resolved=resolved,
-        score=1.0 if resolved else min(share, 0.999),
+        score=float(resolved),
         outcome="resolved" if resolved else "unresolved",
         detail=hostile.line(counts + (f" (perhaps {reason})" if reason else ""), 500),
     )

@@ -43,10 +43,9 @@ class Seen:
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """How a run of the tests is graded; `share` is that of the listed tests that end as they should."""
+    """How a run of the tests is graded."""
 
     resolved: bool
-    share: float
     detail: str
 
 
@@ -121,16 +120,15 @@ def verdict(truth: Truth, recipe: Recipe, output: str, returncode: int, told: Se
     kind = kind_of(parser)
     report = _report(truth, recipe, parser, log_text(output, returncode))
     if why := _untrue(kind, output, told):
-        return Verdict(False, 0.0, why)
+        return Verdict(False, why)
     if "tests_status" not in report:
-        return Verdict(False, 0.0, f"the log holds no results that swebench's grading takes{_reason(report)}")
+        return Verdict(False, f"the log holds no results that swebench's grading takes{_reason(report)}")
     good, bad = _split(report["tests_status"])
     if kind:
         denied = _denied(truth, recipe, parser, told)
         good, bad = [test for test in good if test not in denied], bad + [t for t in good if t in denied]
-    n = len(good) + len(bad)
-    resolved = bool(report["resolved"]) and not bad
-    return Verdict(resolved, 1.0 if resolved else min(len(good) / max(1, n), 0.999), _told(good, bad))
+    strange = "" if good else _strange(truth, recipe, parser, output)
+    return Verdict(bool(report["resolved"]) and not bad, _told(good, bad) + strange)
 
 
 def _untrue(kind: str, output: str, told: Seen) -> str:
@@ -162,6 +160,18 @@ def _denied(truth: Truth, recipe: Recipe, parser: str, told: Seen) -> frozenset[
         if status not in fine | {"SKIPPED"} and (status is not None or NAMED.search(test)):
             wrong.add(test)
     return frozenset(wrong)
+
+
+def _strange(truth: Truth, recipe: Recipe, parser: str, output: str) -> str:
+    """Return what the log calls its tests, where it has none of those that are listed."""
+    from swebench.harness.grading import _resolve_case  # pyright: ignore[reportPrivateUsage]
+    from swebench.harness.log_parsers import PARSER_REGISTRY
+
+    found = PARSER_REGISTRY[parser](output, _spec(truth, recipe, parser))
+    listed = (*truth.fail_to_pass, *truth.pass_to_pass)
+    if not found or any(_resolve_case(test, found) is not None for test in listed):
+        return ""
+    return f"; the log has none of the listed tests, but such as {next(iter(found))}: check the recipe"
 
 
 def _report(truth: Truth, recipe: Recipe, parser: str, log: str) -> dict[str, Any]:

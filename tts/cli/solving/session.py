@@ -99,6 +99,8 @@ def _played(request: Request, grace_seconds: float) -> Played:
     experiment = experiment_of(request, board)
     place = request.where.place
     is_new = not (place / "run.db").exists()
+    if not is_new:
+        _check_same(request)
 
     async def session() -> Played:
         found = await most(experiment)
@@ -116,6 +118,20 @@ def _played(request: Request, grace_seconds: float) -> Played:
         )
 
     return anyio.run(session)
+
+
+def _check_same(request: Request) -> None:
+    """Check that the folder's run is of this task, at this commit.
+
+    Raises:
+        UsageError: it is of another.
+    """
+    with Run.open(request.where.place) as run:
+        if any(task.digest != request.where.task.digest for task in run.tasks()):
+            raise UsageError(
+                f"{text.line(str(request.where.place))} holds attempts at another task, or from another "
+                "commit: give another -o"
+            )
 
 
 def _landed(request: Request, outcome: Outcome) -> Landed:

@@ -164,6 +164,10 @@ def selected(place: Path | None, named: Mapping[str, str | None]) -> Selection:
     Raises:
         UsageError: neither says.
     """
+    if place is not None and not (place / "run.db").exists():
+        raise UsageError(
+            f"there is no run at {text.line(str(place))}: expected what `tts swebench run -o` made"
+        )
     kept = remembered(place) if place is not None else Selection()
     if kept is None and named.get("subset") is None:
         raise UsageError(f"{place} does not say which data set it is of: give --subset and --split")

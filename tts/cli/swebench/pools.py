@@ -8,7 +8,9 @@ from pathlib import Path
 
 from tts.cli.console import say
 from tts.errors import UsageError
+from tts.experiment import strategy_of
 from tts.formats.pool import lines
+from tts.pipeline import needs
 from tts.report import text
 from tts.types import Task
 
@@ -28,6 +30,21 @@ def pooled(tasks: Sequence[Task], folder: Path) -> list[Task]:
         left_out = text.plural(len(tasks) - len(found), "instance")
         say(f"note: {left_out} left out: the pool {text.line(str(folder))} has no attempts of them")
     return found
+
+
+def check_selecting(strategies: Sequence[str]) -> None:
+    """Check that no strategy makes attempts anew from what earlier ones have shown.
+
+    Raises:
+        UsageError: one does.
+    """
+    for text_ in strategies:
+        later = strategy_of(text_).run.stages[1:]
+        if any("agent" in needs(stage) for stage in later):
+            raise UsageError(
+                f"{text.line(text_)} makes new attempts from earlier ones, which a pool cannot: choose one "
+                "that selects, such as rtv@4 or vote@4"
+            )
 
 
 def check_size(tasks: Sequence[Task], folder: Path, n_rollouts: int) -> None:

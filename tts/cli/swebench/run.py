@@ -20,7 +20,7 @@ Examples:
   tts swebench run --subset verified --split test -m openai/qwen3-coder --base-url http://localhost:8000/v1 \\
       --price 0,0 -s rtv@8 -s pdr-rtv@8 -o runs/local
   tts swebench run --subset mine.jsonl --repos clones --agent-cmd 'mytool {prompt_file}' --attempts 4
-  tts swebench run --subset lite --split test --agent pool:pools/others -s rtv -o runs/others
+  tts swebench run --subset lite --split test --agent pool:pools/others --attempts 8 -o runs/others
 
 \b
 Writes preds/STRATEGY.json, trajs/INSTANCE/N.traj.json and run.db into -o; grades come with

@@ -20,13 +20,14 @@ from tts.cli.play import Played, can_cost, ceiling_json, ceiling_line, ended_lin
 from tts.cli.results import finish
 from tts.cli.swebench.cast import MINI, UNSAFE, Players
 from tts.cli.swebench.keeping import Predictions, Trajectories
-from tts.cli.swebench.pools import check_size, pooled
+from tts.cli.swebench.pools import check_selecting, check_size, pooled
 from tts.cli.swebench.selection import Selection, remember
 from tts.errors import UsageError
 from tts.events import Event, Listener
 from tts.experiment import FLAGS, Experiment, strategy_of
 from tts.pipeline import needs
 from tts.registry import NAME, estimator
+from tts.report.text import plural
 from tts.run import Run
 from tts.store import Store
 from tts.types import Budget, Task
@@ -96,8 +97,11 @@ def experiment_of(request: Request) -> Experiment:
     needed = frozenset[str]().union(*(needs(strategy_of(text).run) for text in request.strategies))
     agent = players.agent_role(voices, request.place)
     tasks = tasks_of(request.selection, request.repos)
+    if players.kind == "pool":
+        check_selecting([text for text in request.strategies if estimator(text) is None])
+        tasks = pooled(tasks, players.pool)
     return Experiment(
-        tasks=pooled(tasks, players.pool) if players.kind == "pool" else tasks,
+        tasks=tasks,
         strategies=request.strategies,
         agent=agent,
         judge=players.judge_role(voices, needed="judge" in needed),
@@ -172,6 +176,20 @@ def execute(request: Request, *, grace_seconds: float, as_json: bool) -> None:
     place = quote(str(request.place))
     hints = [f"tts swebench eval {place}", f"tts show {place}"]
     finish(request.place, ended_line(played, request.place), hints, as_json=as_json)
+    if n_open := n_unfinished(experiment, request.place):
+        say(
+            f"{plural(n_open, 'choice')} cut short by a failure of the machine: the same command goes on"
+        )
+        raise typer.Exit(1)
+
+
+def n_unfinished(experiment: Experiment, place: Path) -> int:
+    """Return how many choices of the experiment the machine cut short."""
+    tasks = {task.id for task in experiment.tasks}
+    names = {strategy.name for strategy in experiment.planned()[0]}
+    with Run.open(place) as run:
+        choices = run.current_choices()
+        return sum(c.unfinished and c.task_id in tasks and c.strategy in names for c in choices)
 
 
 async def perform(

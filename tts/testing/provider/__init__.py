@@ -6,7 +6,9 @@ try:
     import starlette as _starlette
     import uvicorn as _uvicorn
 except ImportError:
-    raise ImportError("tts.testing.provider needs starlette and uvicorn: the extra `testing`") from None
+    raise ImportError(
+        "tts.testing.provider needs starlette and uvicorn: pip install 'tts-scaling[testing]'"
+    ) from None
 
 from tts.testing.provider.counts import Bill, Served
 from tts.testing.provider.script import (
