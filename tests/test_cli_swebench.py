@@ -20,6 +20,7 @@ from tts.cli.swebench.running import strategies_of
 from tts.errors import UsageError
 from tts.events import TaskEnded
 from tts.run import Run
+from tts.store import Store
 
 CLEAN = {
     **{key: value for key, value in os.environ.items() if not key.startswith("GIT_")},
@@ -221,6 +222,32 @@ def test_grades_come_after_selection_once_and_serve_reports(
     assert call([*RUN]) == 0  # a resume forgets no grades
     with Run.open("out") as run:
         assert run.grades("made__up-0")
+
+
+def test_a_strategy_on_a_part_of_the_tasks_keeps_the_others_grades(
+    bench: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert call([*RUN, *OF, "-s", "single"]) == 0
+    assert call([*RUN, *OF, "--slice", "0:2", "-s", "vote@2"]) == 0
+    capsys.readouterr()
+    assert call([*EVAL, "--json"]) == 0
+    reports = {path.stem: json.loads(path.read_text()) for path in Path("out/eval").glob("*.json")}
+    assert [reports[name]["submitted_instances"] for name in ("single", "vote@2")] == [4, 2]
+    assert [reports[name]["infra_failure_ids"] for name in ("single", "vote@2")] == [[], []]
+    assert json.loads(Path("out/swebench.json").read_text())["slice"] == "0:2"
+    assert call([*RUN, *OF, "-s", "vote@2"]) == 0  # named again, the subset is whole again
+    assert len(preds("vote@2")) == 4
+
+
+def test_a_refused_second_process_changes_nothing(bench: Path) -> None:
+    assert call([*RUN, *OF, "-s", "single", "--slice", "0:1"]) == 0
+    before = Path("out/swebench.json").read_text()
+    store = Store.open(Path("out"))
+    try:
+        assert call([*RUN, *OF, "-s", "single", "--slice", "2:3"]) == 2
+    finally:
+        store.close()
+    assert Path("out/swebench.json").read_text() == before
 
 
 def test_a_changed_grader_says_so_and_grades_anew(bench: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from tts.cli.swebench.keeping import is_prediction
 from tts.errors import UsageError
 from tts.formats import atif, leaderboard, mini, preds
 from tts.formats.files import write_json
@@ -76,9 +77,10 @@ def _strategies(run: Run, wish: Wish) -> list[str]:
 def _choices(run: Run, name: str, made: Made) -> Iterator[Choice]:
     for choice in run.current_choices():
         if choice.strategy == name:
-            if choice.unfinished:
-                made.note(f"{name}: choices that were cut short and may still change")
-            yield choice
+            if is_prediction(choice):
+                yield choice
+            else:
+                made.note(f"{name}: choices that were cut short and may still change left out")
 
 
 def _attempts(run: Run, wish: Wish, made: Made) -> Iterator[Recorded]:
@@ -181,7 +183,7 @@ def _leaderboard(run: Run, wish: Wish, made: Made) -> None:
     entry = leaderboard.Entry(
         wish.split,
         wish.date or datetime.now(UTC).strftime("%Y%m%d"),
-        wish.name or escaped(name).replace("%", "-").strip("-"),
+        wish.name or escaped(name).replace("%", "-").replace("@", "-").strip("-"),
         model=wish.name or name,
         n_attempts=max([1, *used]),
         how=how,

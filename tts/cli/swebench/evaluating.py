@@ -257,7 +257,7 @@ def _check_estimators(names: Sequence[str], all_: bool) -> None:
 
 def _finish(place: Path, session: Session, *, as_json: bool) -> None:
     with Run.open(place) as run:
-        found = outcomes_of(run, session.errors)
+        found = outcomes_of(run, session.errors, session.open_tasks)
         report = report_of_run(run)
     write_reports(found, place / "eval")
     told = (

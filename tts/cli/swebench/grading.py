@@ -28,7 +28,7 @@ WINDOW = 8
 class Session:
     """What a session of grading did: gradings ended, and the errors of those that failed, by task.
 
-    `open_tasks` are those left out since a strategy has not finished choosing on them.
+    `open_tasks` are those left out since no strategy, or not each that began, has chosen on them.
     """
 
     n_graded: int = 0
@@ -130,19 +130,14 @@ class RunGrading:
 
 
 def _choices(run: Run, session: Session) -> list[tuple[Task, list[Choice]]]:
-    """Return the tasks on which every strategy has chosen, with the choices; note the others.
-
-    A strategy that has chosen nothing with the present agent, judge and seed is not waited for.
-    """
+    """Return the tasks on which every strategy that began has chosen, with the choices; note the others."""
     by_task: dict[str, list[Choice]] = {}
     for choice in run.current_choices():
         by_task.setdefault(choice.task_id, []).append(choice)
-    names = {choice.strategy for choices in by_task.values() for choice in choices}
     found: list[tuple[Task, list[Choice]]] = []
     for task in run.tasks():
         choices = by_task.get(task.id, [])
-        done = {c.strategy for c in choices if not c.unfinished}
-        if choices and done >= names:
+        if choices and not any(choice.unfinished for choice in choices):
             found.append((task, choices))
         else:
             session.open_tasks.append(task.id)

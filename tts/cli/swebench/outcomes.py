@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +31,7 @@ INFRA = "not graded: the last attempt failed, and the next `tts swebench eval` t
 class Outcomes:
     """The grades of one strategy's predictions by task; `infra` says of others why there is none.
 
-    `open_tasks` have no prediction.
+    `open_tasks` have no prediction, or were left out of this grading.
     """
 
     name: str
@@ -43,6 +43,11 @@ class Outcomes:
     def rate(self) -> stats.Estimate | None:
         """The share resolved of the graded, None without any; infrastructure failures are left out."""
         return stats.mean([float(grade.resolved) for grade in self.grades.values()]) if self.grades else None
+
+    def without(self, tasks: Collection[str]) -> Outcomes:
+        """Return it with these tasks open where they have no grade."""
+        left = {name: why for name, why in self.infra.items() if name not in tasks}
+        return replace(self, infra=left, open_tasks=[*self.open_tasks, *(self.infra.keys() - left.keys())])
 
     def with_outcome(self, *outcomes: str) -> list[str]:
         """Return the tasks with one of these outcomes, sorted."""
@@ -92,14 +97,18 @@ class Outcomes:
         return {"total_instances": total, **counts, **lists, "failure_reasons": reasons, "schema_version": 2}
 
 
-def outcomes_of(run: Run, errors: Mapping[str, str]) -> list[Outcomes]:
-    """Return the outcomes of every strategy that has chosen; `errors` of this session by task."""
+def outcomes_of(run: Run, errors: Mapping[str, str], left_out: Collection[str] = ()) -> list[Outcomes]:
+    """Return the outcomes of every strategy that has chosen; `errors` of this session by task.
+
+    `left_out` are tasks that this session did not grade.
+    """
     by_name: dict[str, list[Choice]] = {}
     for choice in run.current_choices():
         by_name.setdefault(choice.strategy, []).append(choice)
     tasks = {task.id: run.grades(task.id) for task in run.tasks()}
     names = [name for name in run.config.strategies if name in by_name]
-    return [_outcomes(name, by_name[name], tasks, errors) for name in names]
+    found = [_outcomes(name, by_name[name], tasks, errors) for name in names]
+    return [one.without(left_out) for one in found]
 
 
 def _outcomes(

@@ -177,9 +177,7 @@ def execute(request: Request, *, grace_seconds: float, as_json: bool) -> None:
     hints = [f"tts swebench eval {place}", f"tts show {place}"]
     finish(request.place, ended_line(played, request.place), hints, as_json=as_json)
     if n_open := n_unfinished(experiment, request.place):
-        say(
-            f"{plural(n_open, 'choice')} cut short by a failure of the machine: the same command goes on"
-        )
+        say(f"{plural(n_open, 'choice')} cut short by a failure of the machine: the same command goes on")
         raise typer.Exit(1)
 
 
@@ -196,10 +194,10 @@ async def perform(
     experiment: Experiment, request: Request, *, n_rollouts: int, grace_seconds: float
 ) -> Played:
     """Run what is missing, and keep predictions and trajectories beside the database."""
-    remember(request.place, request.selection)
 
     @contextmanager
     def keeping(store: Store) -> Generator[Listener]:
+        remember(request.place, request.selection)
         with Run.open(request.place) as run:
             yield from _keeping(run, experiment, request)
 

@@ -79,13 +79,16 @@ def remember(place: Path, selection: Selection) -> None:
 def selection_of(place: Path, **given: Any) -> Selection:
     """Return what the run in a folder is of, with what the command line says now.
 
+    Where it names the subset again, it says anew what of it is chosen; else that is kept.
+
     Raises:
         UsageError: the run there is of another subset or split.
     """
     kept = remembered(place)
     if kept is None:
         return Selection().but(**given)
-    asked = kept.but(**given)
+    base = kept if given.get("subset") is None else Selection(kept.subset, kept.split)
+    asked = base.but(**given)
     if (kept.subset, kept.split) != (asked.subset, asked.split):
         raise UsageError(
             f"{line(str(place))} holds a run of {line(kept.subset)}, split {kept.split}: "
