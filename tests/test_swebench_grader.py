@@ -26,6 +26,7 @@ from tts.benches.swebench.official import HarnessGrader, arguments, docker_answe
 from tts.benches.swebench.official import Settings as HarnessSettings
 from tts.benches.swebench.patching import merged
 from tts.benches.swebench.recipes import Recipe
+from tts.benches.swebench.tamper import guard
 from tts.benches.swebench.verdict import log_text, seen
 from tts.errors import Infra, UsageError
 from tts.sandboxes.bwrap import Bwrap
@@ -591,6 +592,30 @@ def test_what_decides_how_tests_run_is_dropped_and_code_is_kept(
     assert files["tests/test_sums.py"] == NEW_TESTS
     assert files["setup.cfg"] == "[x]\n"
     assert "conftest.py" not in files
+
+
+@pytest.mark.parametrize(
+    ("test", "path", "refused"),
+    [
+        ("test/rules/test_a.py", "test/helpers.py", True),
+        ("test/rules/test_a.py", "test/__init__.py", True),
+        ("testing/logging/test_a.py", "testing/plain.py", True),
+        ("unit_tests/a/check.py", "unit_tests/helpers.py", True),
+        ("t/unit/app/check.py", "t/unit/case.py", True),
+        ("src/pkg/test/deep/test_a.py", "src/pkg/test/util.py", True),
+        ("tests/view_tests/tests.py", "django/test/client.py", False),
+        ("pkg/test_a.py", "pkg/helpers.py", False),
+        ("contest/test_a.py", "other/helpers.py", False),
+        ("testing/tests/test_a.py", "testing/code.py", False),
+        ("testing/other/check.py", "testing/other/helpers.py", True),
+    ],
+)
+def test_helpers_are_guarded_from_the_topmost_folder_of_tests(
+    tmp_path: Path, test: str, path: str, refused: bool
+) -> None:
+    gold = ["testing/code.py"] if refused is False or path.startswith("testing/other") else ["pkg/core.py"]
+    watch = guard(test_patch=[test], gold=gold, base=[path, test], test_cmd="pytest", packages=tmp_path)
+    assert watch.refuses(path) is refused
 
 
 def _move(tree: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shlex
 import sys
 from collections.abc import Iterable, Sequence
@@ -25,6 +26,11 @@ of tests still counts.
 ENDINGS = (".pth", ".egg-link", ".egg-info", ".dist-info", ".pyc", ".pyo")
 """Endings of names by which Python takes up paths, plug-ins or compiled code."""
 
+TESTING = re.compile(
+    r"t|e2e|testing|tests?|unittests?|testsuite|__tests__|tests?[-_.].+|.+[-_.]tests?", re.IGNORECASE
+)
+"""Names of folders that hold tests and their helpers."""
+
 SOURCES = ("", "src", "lib")
 """Folders that stand on Python's search path, where a module can hide another one."""
 
@@ -37,9 +43,10 @@ RUNNERS = frozenset({"pytest", "_pytest", "pluggy", "iniconfig", "py", "_tts_wit
 class Guard:
     """Decides which changed files of a patch are put back to the base.
 
-    `tests` are the files of the test patch, `folders` those whose content is left alone as a whole, `gold`
-    the files of the gold patch: what it changes is code, whatever its name. `modules` are the names that a
-    new module must not take.
+    `tests` are the files of the test patch, `folders` those whose content is left alone as a whole, from
+    the topmost one around a test that is named for tests; one that holds files of the gold patch is code.
+    `gold` are the files of the gold patch: what it changes is code, whatever its name. `modules` are the
+    names that a new module must not take.
     """
 
     tests: frozenset[str]
@@ -86,12 +93,12 @@ def guard(
     `packages` is the folder of the environment's packages.
     """
     tests, right, there = frozenset(test_patch), frozenset(gold), frozenset(base)
-    folders = {str(PurePosixPath(path).parent) for path in tests}
-    folders = {folder for folder in folders if "test" in folder.lower()}
-    folders |= {str(PurePosixPath(runner).parent) for runner in runners(test_cmd, there)}
+    programs = runners(test_cmd, there)
     code = {str(parent) for path in right for parent in PurePosixPath(path).parents}
+    folders = {folder for path in tests for folder in _folders(path) if folder not in code}
+    folders |= {str(PurePosixPath(runner).parent) for runner in programs}
     return Guard(
-        tests=tests | (runners(test_cmd, there) - right),
+        tests=tests | (programs - right),
         folders=frozenset(folders - code - {"."}),
         gold=right,
         modules=frozenset(sys.stdlib_module_names) | RUNNERS | _installed(packages),
@@ -114,6 +121,14 @@ def dropped_text(paths: Sequence[str]) -> str:
         return ""
     more = f" and {len(paths) - 5} more" if len(paths) > 5 else ""
     return f"not applied: {', '.join(paths[:5])}{more} (tests and their settings are the benchmark's own)"
+
+
+def _folders(path: str) -> list[str]:
+    """Return the folders around a test, from the topmost one that is named for tests down to its own."""
+    around = list(PurePosixPath(path).parents)[-2::-1]
+    first = next((n for n, folder in enumerate(around) if TESTING.fullmatch(folder.name)), len(around))
+    own = around[-1:] if "test" in str(PurePosixPath(path).parent).lower() else []
+    return [str(folder) for folder in around[first:] or own]
 
 
 def _is_test(names: Sequence[str]) -> bool:
