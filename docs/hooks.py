@@ -70,9 +70,13 @@ def _about(entry: dict[str, Any]) -> str:
 
 
 def _helps() -> Iterator[tuple[str, str]]:
-    root: Any = typer.main.get_command(app)
+    yield from _help("tts", typer.main.get_command(app), None)
+
+
+def _help(path: str, command: Any, parent: Any) -> Iterator[tuple[str, str]]:
+    """Yield the help of a command, and of those below it."""
     told = {"terminal_width": WIDTH, "resilient_parsing": True}
-    context = root.make_context("tts", [], **told)
-    yield "tts", root.get_help(context)
-    for name, command in root.commands.items():
-        yield f"tts {name}", command.get_help(command.make_context(name, [], parent=context, **told))
+    context = command.make_context(path.split()[-1], [], parent=parent, **told)
+    yield path, command.get_help(context)
+    for name, inner in getattr(command, "commands", {}).items():
+        yield from _help(f"{path} {name}", inner, context)
