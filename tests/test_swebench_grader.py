@@ -24,11 +24,12 @@ from tts.benches.swebench.indexes import install_setting
 from tts.benches.swebench.instances import Truth
 from tts.benches.swebench.official import HarnessGrader, arguments, docker_answers, read_grade
 from tts.benches.swebench.official import Settings as HarnessSettings
-from tts.benches.swebench.patching import merged
+from tts.benches.swebench.patching import merged, patch_bytes
 from tts.benches.swebench.recipes import Recipe
 from tts.benches.swebench.tamper import guard
 from tts.benches.swebench.verdict import log_text, seen
 from tts.errors import Infra, UsageError
+from tts.sandboxes.box import Order, Ran
 from tts.sandboxes.bwrap import Bwrap
 from tts.sandboxes.none import NoSandbox
 from tts.types import Grade, Rollout, Task
@@ -689,6 +690,126 @@ def test_quoted_names_are_read_as_git_reads_them(environments: Environments, sum
     found = merge(environments, sums, quoted)
     assert found is not None
     assert found[0] == ("tests/x.py",)
+
+
+FIXTURE = "fixtures/new/list.txt"
+
+
+@pytest.mark.parametrize(
+    "bad",
+    [
+        lambda: _added("fixtures"),
+        lambda: _added("fixtures/new"),
+        lambda: _added(f"{FIXTURE}/more.py"),
+        lambda: _added("fixtures", "src", "120000"),
+    ],
+)
+def test_what_stands_in_the_way_of_the_test_patch_goes(
+    environments: Environments, sums: Case, bad: Callable[[], str]
+) -> None:
+    one = sums.but(test_patch=sums.truth.test_patch + _added(FIXTURE))
+    assert grade(environments, one, bad()).outcome == "unresolved"
+    right = grade(environments, one, sums.truth.patch + bad())
+    assert (right.outcome, "not applied: fixtures" in right.detail) == ("resolved", True)
+
+
+def test_what_stands_in_the_way_of_a_restored_file_goes(environments: Environments, root: Path) -> None:
+    one = case(
+        root,
+        "way",
+        {"way/__init__.py": BUG, "data/conftest.py": "", "data/more.py": "", "tests/test_way.py": "1\n"},
+        gold={"way/__init__.py": RIGHT},
+        tests={"tests/test_way.py": "2\n"},
+        lists=([], []),
+        recipe=replace(SUMS, install=()),
+    )
+
+    def change(tree: Path) -> None:
+        shutil.rmtree(tree / "data")
+        (tree / "data").write_text("no folder\n")
+
+    found = merge(environments, one, one.diff(change))
+    assert found is not None
+    assert (found[0], sorted(found[1])[0]) == (("data", "data/conftest.py"), "data/conftest.py")
+
+
+def test_halves_of_characters_in_a_patch_are_no_error(environments: Environments, sums: Case) -> None:
+    assert grade(environments, sums, "no patch \ud800 \udcff").outcome == "patch does not apply"
+    found = merge(environments, sums, _added("a.txt", "\ud800\n"))
+    assert found is not None
+    assert found[1]["a.txt"] == "\ufffd\n"
+    assert patch_bytes("\ud800\udce9") == b"\xef\xbf\xbd\xe9"
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        "kill -9 $$",
+        "echo 'error: patch failed: a:1' >&2; echo 'error: x: No space left on device' >&2; exit 128",
+    ],
+)
+def test_trouble_with_git_is_no_word_on_the_patch(
+    environments: Environments, sums: Case, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, answer: str
+) -> None:
+    assert grade(environments, sums, "no patch").outcome == "patch does not apply"
+    fake = tmp_path / "git"
+    apply = (
+        f'case " $* " in *" apply "*"patch.diff "*) grep -q trouble "${{@: -1}}" && {{ {answer}; }};; esac'
+    )
+    fake.write_text(f'#!/bin/bash\n{apply}\nexec {shutil.which("git")} "$@"\n')
+    fake.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
+    with pytest.raises(Infra, match="git apply failed"):
+        grade(environments, sums, "trouble")
+
+
+@dataclass
+class Answering:
+    """A sandbox in which commands that begin with a word come to a fixed result."""
+
+    word: str
+    ran: Ran
+    inner: Bwrap = field(default_factory=Bwrap)
+    fingerprint: str = "answering"
+
+    def problems(self) -> list[str]:
+        return []
+
+    @asynccontextmanager
+    async def open(self, workspace: Path, **more: Any) -> Any:
+        async with self.inner.open(workspace, **more) as box:
+            yield AnsweringBox(self, box)
+
+
+@dataclass
+class AnsweringBox:
+    """A box of it."""
+
+    sandbox: Answering
+    box: Any
+
+    @property
+    def cwd(self) -> str:
+        return self.box.cwd
+
+    async def run(self, order: Order) -> Ran:
+        return self.sandbox.ran if order.argv[0] == self.sandbox.word else await self.box.run(order)
+
+
+@pytest.mark.parametrize(
+    ("ran", "says"),
+    [
+        (Ran(127, "sh: patch: not found"), "`patch` cannot be started"),
+        (Ran(-9, ended="timeout"), "limit of timeout"),
+        (Ran(-9, ended="memory"), "limit of memory"),
+    ],
+)
+def test_the_program_patch_must_be_there_and_come_to_its_end(
+    environments: Environments, sums: Case, ran: Ran, says: str
+) -> None:
+    place = Environments(environments._root, Answering("patch", ran))  # pyright: ignore[reportPrivateUsage]
+    with pytest.raises(Infra, match=says):
+        grade(place, sums, "no patch")
 
 
 # Environments.
