@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import inspect
 import json
+import os
 import shutil
 import socket
 import subprocess
@@ -25,6 +26,7 @@ from tts.benches.swebench.instances import Truth
 from tts.benches.swebench.official import HarnessGrader, arguments, docker_answers, read_grade
 from tts.benches.swebench.official import Settings as HarnessSettings
 from tts.benches.swebench.patching import merged, patch_bytes
+from tts.benches.swebench.placed import changed, states
 from tts.benches.swebench.recipes import Recipe
 from tts.benches.swebench.tamper import guard
 from tts.benches.swebench.verdict import log_text, seen
@@ -476,6 +478,16 @@ ATTACKS = {
     "makes tests skip": {
         "src/sums/core.py": "import unittest\n" + BUG.replace("return x + 1", "raise unittest.SkipTest")
     },
+    "rewrites the tests": package(
+        f"{WHOLE}import pathlib\nfile = pathlib.Path('tests/test_sums.py')\n"
+        "file.write_text(file.read_text().replace('assert ', 'assert 1 or '))\n"
+    ),
+    "shows other tests in their place": package(
+        f"{WHOLE}import pathlib\nfile = pathlib.Path('tests/test_sums.py')\n"
+        "text = file.read_text().replace('assert ', 'assert 1 or ')\n"
+        "pathlib.Path('tests').rename('old')\npathlib.Path('new').mkdir()\n"
+        "pathlib.Path('new/test_sums.py').write_text(text)\npathlib.Path('tests').symlink_to('new')\n"
+    ),
     "overwrites the environment": package(
         "import sysconfig, pathlib\nplace = pathlib.Path(sysconfig.get_path('purelib'))\n"
         "place.joinpath('_tts_witness.py').write_text('')\nplace.joinpath('sitecustomize.py').write_text('')\n"
@@ -683,6 +695,48 @@ def test_a_patch_that_writes_elsewhere_changes_no_test(
         assert {name: text for name, text in found[1].items() if name in same} == same
         assert not {n for n in found[1] if n.endswith(("conftest.py", "test_evil.py"))}
     assert not Path("/tmp/evil.py").exists()
+
+
+def test_tests_may_write_beside_themselves(environments: Environments, sums: Case) -> None:
+    writes = "import pathlib\nfor n in ('tests/data/list.txt', 'tests/new.py', 'made.txt'):\n"
+    code = f"{WHOLE}{writes}    pathlib.Path(n).write_text('x')\n"
+    patch = sums.truth.patch + sums.diff(package(code))
+    assert grade(environments, sums, patch).outcome == "resolved"
+    rewrites = code.replace("made.txt", "setup.cfg")
+    told = grade(environments, sums, sums.truth.patch + sums.diff(package(rewrites)))
+    assert (told.outcome, "rewritten: setup.cfg" in told.detail) == ("unresolved", True)
+
+
+def _pipe(place: Path) -> None:
+    place.unlink()
+    os.mkfifo(place)
+
+
+def _link_to_itself(place: Path) -> None:
+    place.rename(place.with_name("kept"))
+    place.symlink_to("kept")
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        Path.unlink,
+        _pipe,
+        _link_to_itself,
+        lambda place: place.chmod(0o755),
+        lambda place: place.write_text("b"),
+        lambda place: place.write_text("longer"),
+        lambda place: shutil.move(place.parent, place.parent.with_name("moved")),
+        lambda place: place.parent.rename(place.parent.parent / "m") and place.parent.symlink_to("m"),
+    ],
+)
+def test_a_change_of_a_placed_file_is_seen(tmp_path: Path, change: Callable[[Path], object]) -> None:
+    write(tmp_path, {"in/a.py": "a", "in/b.py": "b"})
+    (tmp_path / "in/link.py").symlink_to("/etc/passwd")
+    before = states(tmp_path, ["in/a.py", "in/link.py", "in/none.py"])
+    assert (sorted(before), changed(tmp_path, before)) == (["in/a.py", "in/link.py"], [])
+    change(tmp_path / "in" / "a.py")
+    assert changed(tmp_path, before)[0] == "in/a.py"
 
 
 def test_quoted_names_are_read_as_git_reads_them(environments: Environments, sums: Case) -> None:

@@ -16,9 +16,10 @@ from tts import hostile
 from tts.benches.swebench.environment import Environment, Environments
 from tts.benches.swebench.instances import Truth
 from tts.benches.swebench.patching import Merged, merged
+from tts.benches.swebench.placed import changed, states
 from tts.benches.swebench.recipes import Recipe
 from tts.benches.swebench.tamper import dropped_text
-from tts.benches.swebench.verdict import kind_of, log_parser, seen, verdict
+from tts.benches.swebench.verdict import Verdict, kind_of, log_parser, seen, verdict
 from tts.errors import Infra, UsageError
 from tts.sandboxes.box import INSIDE, Mount, Order, Ran
 from tts.types import FREE, Budget, Grade, Rollout, Task, digest
@@ -50,7 +51,7 @@ class LocalGrader:
     """
 
     bound: ClassVar[Budget] = FREE
-    version: ClassVar[str] = "1"
+    version: ClassVar[str] = "2"
 
     def __init__(
         self, truths: Mapping[str, Truth], environments: Environments, settings: Settings = Settings()
@@ -108,11 +109,13 @@ class LocalGrader:
         word = secrets.token_hex(16)
         async with env.copy() as tree:
             await whole.place(tree)
+            placed = await to_thread.run_sync(states, tree, whole.fixed)
             with tempfile.TemporaryDirectory(prefix="witness-", dir=env.place) as name:
                 path = Path(name) / "told"
                 path.touch()
                 ran = await self._run(recipe, env, tree, f"{path}:{word}")
                 text = await to_thread.run_sync(_read, path)
+            rewritten = await to_thread.run_sync(changed, tree, placed)
         told = seen(text, word)
         if ran.ended == "timeout":
             return Grade(outcome="timeout", detail=f"the tests took longer than {self._seconds(recipe):g} s")
@@ -124,6 +127,8 @@ class LocalGrader:
                 f" {hostile.line(ran.output[-300:], 200)}"
             )
         found = verdict(truth, recipe, ran.output, ran.returncode, told)
+        if found.resolved and rewritten:
+            found = Verdict(False, f"the tests or their settings were rewritten: {', '.join(rewritten[:5])}")
         lost = f"; {ran.lost_bytes} bytes of the log were not kept" if ran.lost_bytes else ""
         return Grade(
             resolved=found.resolved,

@@ -53,13 +53,17 @@ class Entry:
 
 @dataclass(frozen=True, slots=True)
 class Merged:
-    """The files that a checkout is given and those it loses; `dropped` were not taken from the patch."""
+    """The files that a checkout is given and those it loses.
+
+    `dropped` were not taken from the patch; `fixed` are those that the tests must leave as they are.
+    """
 
     env: Mapping[str, str]
     base: Path
     changed: tuple[str, ...]
     removed: tuple[str, ...]
     dropped: tuple[str, ...]
+    fixed: tuple[str, ...]
 
     async def place(self, tree: Path) -> None:
         """Bring a copy of the prepared checkout to this state; git follows no symlink on the way."""
@@ -122,7 +126,14 @@ class Index:
 
     async def paths(self) -> list[str]:
         """Return every file of the base."""
-        said = await git("ls-tree", "-r", "-z", "--name-only", "HEAD", cwd=self.scratch, env=self.env)
+        return await self._names("ls-tree", "-r", "-z", "--name-only", "HEAD")
+
+    async def files(self) -> list[str]:
+        """Return every file of the index."""
+        return await self._names("ls-files", "-z")
+
+    async def _names(self, *args: str) -> list[str]:
+        said = await git(*args, cwd=self.scratch, env=self.env)
         return [os.fsdecode(name) for name in said.split(b"\0")[:-1]]
 
 
@@ -157,6 +168,7 @@ async def merged(
             changed=tuple(entry.path for entry in changes if not entry.deleted),
             removed=tuple(entry.path for entry in changes if entry.deleted),
             dropped=tuple(sorted(entry.path for entry in refused)),
+            fixed=tuple(path for path in await index.files() if watch.is_fixed(path)),
         )
 
 

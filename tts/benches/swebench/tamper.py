@@ -46,7 +46,7 @@ class Guard:
     `tests` are the files of the test patch, `folders` those whose content is left alone as a whole, from
     the topmost one around a test that is named for tests; one that holds files of the gold patch is code.
     `gold` are the files of the gold patch: what it changes is code, whatever its name. `modules` are the
-    names that a new module must not take.
+    names that a new module must not take, `programs` the files that the test command runs.
     """
 
     tests: frozenset[str]
@@ -54,6 +54,7 @@ class Guard:
     gold: frozenset[str]
     modules: frozenset[str]
     base: frozenset[str]
+    programs: frozenset[str] = frozenset()
 
     def refuses(self, path: str) -> bool:
         """Whether a change of this file is dropped."""
@@ -65,6 +66,11 @@ class Guard:
         if any(name in SETTINGS or name.endswith(ENDINGS) for name in names):
             return True
         return self._hides(path) or self._in_folder(path) or _is_test(names)
+
+    def is_fixed(self, path: str) -> bool:
+        """Whether tests must leave this file as it was placed: it is their code or their settings, no data."""
+        name = PurePosixPath(path).name.lower()
+        return self.refuses(path) and (name.endswith(".py") or name in SETTINGS or path in self.programs)
 
     def _in_folder(self, path: str) -> bool:
         return any(str(parent) in self.folders for parent in PurePosixPath(path).parents)
@@ -103,6 +109,7 @@ def guard(
         gold=right,
         modules=frozenset(sys.stdlib_module_names) | RUNNERS | _installed(packages),
         base=there,
+        programs=programs,
     )
 
 
