@@ -20,7 +20,7 @@ import anyio
 import pytest
 
 from tts.benches.swebench.environment import Environments
-from tts.benches.swebench.grader import LocalGrader, Settings, majority
+from tts.benches.swebench.grader import LocalGrader, Settings, caps_of, majority
 from tts.benches.swebench.indexes import install_setting
 from tts.benches.swebench.instances import Truth
 from tts.benches.swebench.official import HarnessGrader, arguments, docker_answers, read_grade
@@ -30,8 +30,9 @@ from tts.benches.swebench.placed import changed, states
 from tts.benches.swebench.recipes import Recipe
 from tts.benches.swebench.tamper import guard
 from tts.benches.swebench.verdict import log_text, seen
+from tts.cli.swebench.evaluating import Grading
 from tts.errors import Infra, UsageError
-from tts.sandboxes.box import Order, Ran
+from tts.sandboxes.box import MIB, Ended, Order, Ran
 from tts.sandboxes.bwrap import Bwrap
 from tts.sandboxes.none import NoSandbox
 from tts.types import Grade, Rollout, Task
@@ -819,10 +820,12 @@ def test_trouble_with_git_is_no_word_on_the_patch(
 
 @dataclass
 class Answering:
-    """A sandbox in which commands that begin with a word come to a fixed result."""
+    """A sandbox in which commands that hold a word come to a fixed result, and `later` to another."""
 
     word: str
     ran: Ran
+    later: Ran | None = None
+    n: int = 0
     inner: Bwrap = field(default_factory=Bwrap)
     fingerprint: str = "answering"
 
@@ -847,7 +850,10 @@ class AnsweringBox:
         return self.box.cwd
 
     async def run(self, order: Order) -> Ran:
-        return self.sandbox.ran if order.argv[0] == self.sandbox.word else await self.box.run(order)
+        if self.sandbox.word not in " ".join(order.argv):
+            return await self.box.run(order)
+        self.sandbox.n += 1
+        return self.sandbox.later if self.sandbox.n > 1 and self.sandbox.later else self.sandbox.ran
 
 
 @pytest.mark.parametrize(
@@ -861,9 +867,80 @@ class AnsweringBox:
 def test_the_program_patch_must_be_there_and_come_to_its_end(
     environments: Environments, sums: Case, ran: Ran, says: str
 ) -> None:
-    place = Environments(environments._root, Answering("patch", ran))  # pyright: ignore[reportPrivateUsage]
+    place = Environments(environments._root, Answering("patch --batch", ran))  # pyright: ignore[reportPrivateUsage]
     with pytest.raises(Infra, match=says):
         grade(place, sums, "no patch")
+
+
+def test_a_limit_is_the_machines_only_where_the_reference_meets_it_too(
+    environments: Environments, sums: Case
+) -> None:
+    sandbox = Answering("TTS_WITNESS", Ran(-9, ended="memory"))
+    place = Environments(environments._root, sandbox)  # pyright: ignore[reportPrivateUsage]
+    with pytest.raises(Infra, match="limit of memory, with the reference patch too: raise it with --memory"):
+        grade(place, sums, sums.diff(NOTHING))
+    limits: list[tuple[Ended, Ended]] = [("memory", "size"), ("size", "memory"), ("processes", "exited")]
+    for limit, other in limits:
+        sandbox = Answering("TTS_WITNESS", Ran(-9, ended=limit), Ran(0, ended=other))
+        place = Environments(environments._root, sandbox)  # pyright: ignore[reportPrivateUsage]
+        told = grade(place, sums, sums.diff(NOTHING))
+        assert told.outcome == "unresolved"
+        assert f"limit of {limit}; with the reference patch they are not" in told.detail
+
+
+def test_the_reference_is_run_once_for_all_attempts_that_meet_a_limit(
+    environments: Environments, sums: Case
+) -> None:
+    sandbox = Answering("TTS_WITNESS", Ran(-9, ended="size"))
+    place = Environments(environments._root, sandbox)  # pyright: ignore[reportPrivateUsage]
+    grader = LocalGrader({"sums": sums.truth}, place)
+    for n in (2, 3):
+        with pytest.raises(Infra, match="limit of size"):
+            anyio.run(grader.grade, sums.task, Rollout(patch=sums.diff(NOTHING)))
+        assert sandbox.n == n
+
+
+def test_an_attempt_that_allocates_without_end_is_unresolved(root: Path, sums: Case) -> None:
+    place = Environments(root / "environments", Bwrap(replace(caps_of(1), memory_bytes=256 * MIB)))
+    hog = "import time\nkept = []\nwhile True:\n    kept.append(b'x' * 4096 * 1024)\n    time.sleep(0.001)\n"
+    assert grade(place, sums, sums.diff({"src/sums/core.py": hog})).outcome == "unresolved"
+
+
+def test_limits_of_tests_grow_with_the_memory() -> None:
+    caps, gib = caps_of(8), 1024 * MIB
+    assert (caps.memory_bytes, caps.processes) == (8 * gib, 2048)
+    assert (caps.file_bytes, caps.total_bytes, caps.output_bytes) == (4 * gib, 16 * gib, 64 * MIB)
+
+
+def test_memory_is_an_option_of_the_local_grader(tmp_path: Path, sums: Case) -> None:
+    truths = {"sums": sums.truth}
+    prints = {
+        Grading(memory=memory, environments=tmp_path)._local(truths).fingerprint  # pyright: ignore[reportPrivateUsage]
+        for memory in (None, 8, 16)
+    }
+    assert len(prints) == 2
+    with pytest.raises(UsageError, match="--memory is for --harness local"):
+        Grading(memory=16)._check_local("x")  # pyright: ignore[reportPrivateUsage]
+
+
+def test_without_the_extra_one_line_says_what_to_install() -> None:
+    block = (
+        "import sys\nclass Block:\n    def find_spec(self, name, path=None, target=None):\n"
+        "        if name.split('.')[0] == sys.argv[1]:\n"
+        "            raise ModuleNotFoundError(f'No module named {name!r}', name=name)\n"
+        "sys.meta_path.insert(0, Block())\n"
+        "from tts.benches.swebench.instances import Truth\nfrom tts.benches.swebench.recipes import Recipe\n"
+        "from tts.benches.swebench.verdict import log_parser\nfrom tts.errors import UsageError\n"
+        "recipe = Recipe('3.11', 'true', log_parser='parse_log_pytest')\n"
+        "try:\n    log_parser(Truth('x', 'y', '', '', (), ()), recipe)\n"
+        "except UsageError as problem:\n    print(problem)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", block, "docker"], capture_output=True, text=True, check=False
+    )
+    assert (done.stderr, done.stdout.count("\n")) == ("", 1)
+    assert "No module named 'docker'" in done.stdout
+    assert "pip install 'tts-scaling[swebench]'" in done.stdout
 
 
 # Environments.

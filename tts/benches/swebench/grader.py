@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import secrets
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
 from dataclasses import asdict, dataclass, replace
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -19,15 +20,27 @@ from tts.benches.swebench.patching import Merged, merged
 from tts.benches.swebench.placed import changed, states
 from tts.benches.swebench.recipes import Recipe
 from tts.benches.swebench.tamper import dropped_text
-from tts.benches.swebench.verdict import Verdict, kind_of, log_parser, seen, verdict
+from tts.benches.swebench.verdict import Seen, Verdict, kind_of, log_parser, seen, verdict
 from tts.errors import Infra, UsageError
-from tts.sandboxes.box import INSIDE, Mount, Order, Ran
+from tts.sandboxes.box import INSIDE, MIB, Caps, Ended, Mount, Order, Ran
 from tts.types import FREE, Budget, Grade, Rollout, Task, digest
 
 WITNESS_BYTES = 64 * 1024 * 1024
 
 SCRIPT = 'export TTS_WITNESS="$TTS_WITNESS:$$"\n{command}\ncode=$?\nexit $code\n'
 """Bash stays the parent of what the command starts, so that the witness knows its process."""
+
+
+def caps_of(memory_gib: int) -> Caps:
+    """Return the limits of one instance's install and tests: all grow with the memory; 64 MiB of log."""
+    memory = memory_gib * 1024 * MIB
+    return Caps(
+        memory_bytes=memory,
+        processes=256 * memory_gib,
+        file_bytes=memory // 2,
+        total_bytes=2 * memory,
+        output_bytes=64 * MIB,
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +78,7 @@ class LocalGrader:
                 )
             log_parser(truth, truth.recipe)
         self._truths, self._environments, self._settings = dict(truths), environments, settings
+        self._reference: dict[str, Ended] = {}
 
     @property
     def fingerprint(self) -> str:
@@ -92,35 +106,30 @@ class LocalGrader:
         return replace(grade, rollout=rollout.key)
 
     async def _graded(self, truth: Truth, recipe: Recipe, env: Environment, patch: str) -> Grade:
-        async with merged(
+        async with self._merged(truth, recipe, env, patch) as whole:
+            if whole is None:
+                return Grade(outcome="patch does not apply", detail="the patch does not apply to the base")
+            grades = [await self._once(truth, recipe, env, whole) for _ in range(self._settings.repeats)]
+            return _told(majority(grades), dropped_text(whole.dropped))
+
+    def _merged(
+        self, truth: Truth, recipe: Recipe, env: Environment, patch: str
+    ) -> AbstractAsyncContextManager[Merged | None]:
+        return merged(
             env,
             patch,
             test_patch=truth.test_patch,
             gold=truth.patch,
             test_cmd=recipe.test_cmd,
             sandbox=self._environments.sandbox,
-        ) as whole:
-            if whole is None:
-                return Grade(outcome="patch does not apply", detail="the patch does not apply to the base")
-            grades = [await self._once(truth, recipe, env, whole) for _ in range(self._settings.repeats)]
-            return _told(majority(grades), dropped_text(whole.dropped))
+        )
 
     async def _once(self, truth: Truth, recipe: Recipe, env: Environment, whole: Merged) -> Grade:
-        word = secrets.token_hex(16)
-        async with env.copy() as tree:
-            await whole.place(tree)
-            placed = await to_thread.run_sync(states, tree, whole.fixed)
-            with tempfile.TemporaryDirectory(prefix="witness-", dir=env.place) as name:
-                path = Path(name) / "told"
-                path.touch()
-                ran = await self._run(recipe, env, tree, f"{path}:{word}")
-                text = await to_thread.run_sync(_read, path)
-            rewritten = await to_thread.run_sync(changed, tree, placed)
-        told = seen(text, word)
+        ran, told, rewritten = await self._tested(recipe, env, whole)
         if ran.ended == "timeout":
             return Grade(outcome="timeout", detail=f"the tests took longer than {self._seconds(recipe):g} s")
         if ran.ended != "exited":
-            return Grade(outcome="unresolved", detail=f"the tests were stopped at the limit of {ran.ended}")
+            return await self._stopped(truth, recipe, env, ran.ended)
         if not told.started and kind_of(log_parser(truth, recipe)):
             raise Infra(
                 "no Python of the environment was started by the test command itself:"
@@ -136,6 +145,37 @@ class LocalGrader:
             outcome="resolved" if found.resolved else "unresolved",
             detail=found.detail + lost,
         )
+
+    async def _stopped(self, truth: Truth, recipe: Recipe, env: Environment, limit: Ended) -> Grade:
+        """Return the grade of tests that were stopped at a limit which the reference patch keeps.
+
+        Raises:
+            Infra: the reference patch is stopped at it too, so the limit is too low.
+        """
+        if truth.instance_id not in self._reference:
+            async with self._merged(truth, recipe, env, truth.patch) as whole:
+                ran = (await self._tested(recipe, env, whole))[0] if whole else Ran(0)
+            self._reference[truth.instance_id] = ran.ended
+        stopped = f"the tests were stopped at the sandbox's limit of {limit}"
+        if self._reference[truth.instance_id] == limit:
+            raise Infra(f"{stopped}, with the reference patch too: raise it with --memory")
+        return Grade(outcome="unresolved", detail=f"{stopped}; with the reference patch they are not")
+
+    async def _tested(
+        self, recipe: Recipe, env: Environment, whole: Merged
+    ) -> tuple[Ran, Seen, Sequence[str]]:
+        """Return how the tests ran, what the witness told, and which of their own files were rewritten."""
+        word = secrets.token_hex(16)
+        async with env.copy() as tree:
+            await whole.place(tree)
+            placed = await to_thread.run_sync(states, tree, whole.fixed)
+            with tempfile.TemporaryDirectory(prefix="witness-", dir=env.place) as name:
+                path = Path(name) / "told"
+                path.touch()
+                ran = await self._run(recipe, env, tree, f"{path}:{word}")
+                text = await to_thread.run_sync(_read, path)
+            rewritten = await to_thread.run_sync(changed, tree, placed)
+        return ran, seen(text, word), rewritten
 
     async def _run(self, recipe: Recipe, env: Environment, tree: Path, witness: str) -> Ran:
         path = Path(witness.rpartition(":")[0])

@@ -68,7 +68,7 @@ class Guard:
         return self._hides(path) or self._in_folder(path) or _is_test(names)
 
     def is_fixed(self, path: str) -> bool:
-        """Whether tests must leave this file as it was placed: it is their code or their settings, no data."""
+        """Whether tests must leave this file as it was placed: their code and their settings, no data."""
         name = PurePosixPath(path).name.lower()
         return self.refuses(path) and (name.endswith(".py") or name in SETTINGS or path in self.programs)
 

@@ -10,9 +10,11 @@ import re
 import tempfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+from tts import hostile
 from tts.benches.swebench.instances import Truth
 from tts.benches.swebench.recipes import Recipe
 from tts.errors import UsageError
@@ -77,8 +79,9 @@ def log_parser(truth: Truth, recipe: Recipe) -> str:
     """Return the name of the instance's log parser.
 
     Raises:
-        UsageError: swebench has no such parser, or none for the repository.
+        UsageError: swebench has no such parser, or none for the repository, or it is not installed.
     """
+    _check_extra()
     from swebench.harness.log_parsers import PARSER_REGISTRY
     from swebench.harness.log_parsers.python import MAP_REPO_TO_PARSER_PY
 
@@ -91,6 +94,17 @@ def log_parser(truth: Truth, recipe: Recipe) -> str:
             f"{truth.instance_id}: log_parser is one of swebench's, such as parse_log_pytest, not {name!r}"
         )
     return name
+
+
+def _check_extra() -> None:
+    """Import what swebench's grading needs, which is more than swebench itself."""
+    try:
+        import_module("swebench.harness.grading")
+    except ImportError as problem:
+        raise UsageError(
+            f"grading without Docker takes swebench's own parsers ({hostile.line(str(problem), 200)}): "
+            "pip install 'tts-scaling[swebench]'"
+        ) from problem
 
 
 def kind_of(parser: str) -> str:

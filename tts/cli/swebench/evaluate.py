@@ -71,6 +71,14 @@ def evaluate(
     timeout: Annotated[
         float | None, typer.Option(metavar="SECONDS", help="Most seconds of one run of the tests.", min=1)
     ] = None,
+    memory: Annotated[
+        int | None,
+        typer.Option(
+            metavar="GIB",
+            help="Most memory of one instance's tests (8); the limits of processes and sizes follow it.",
+            min=1,
+        ),
+    ] = None,
     workers: Annotated[
         int, typer.Option("-w", "--workers", metavar="N", help="Instances graded at once.", min=1)
     ] = 4,
@@ -100,6 +108,7 @@ def evaluate(
         network=test_network,
         repeats=repeats,
         timeout=timeout,
+        memory=memory,
         workers=workers,
         environments=environments,
     )

@@ -30,7 +30,6 @@ from tts.report.facts import report_of_run
 from tts.report.json import document
 from tts.roles import grader_of
 from tts.run import Run
-from tts.sandboxes.box import MIB, Caps
 from tts.types import Grade
 
 if TYPE_CHECKING:
@@ -38,8 +37,8 @@ if TYPE_CHECKING:
 
 Row = Mapping[str, Any]
 
-LOG_BYTES = 64 * MIB
-"""How much is kept of what the tests of one instance print."""
+MEMORY_GIB = 8
+"""The memory that one instance's tests may use unless told otherwise."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -48,7 +47,8 @@ class Grading:
 
     `named`: a grader of the user's own in place of a harness, "" for none. `environments`: where prepared
     environments are kept, None: in the user's cache.
-    `timeout`: seconds of one run of the tests, None: what the recipe or the harness has.
+    `timeout`: seconds of one run of the tests, None: what the recipe or the harness has. `memory`: GiB that
+    one instance's install and tests may use, None: `MEMORY_GIB`; the limits of processes and sizes follow it.
     """
 
     harness: str = ""
@@ -59,6 +59,7 @@ class Grading:
     network: bool = False
     repeats: int = 1
     timeout: float | None = None
+    memory: int | None = None
     workers: int = 4
     environments: Path | None = None
 
@@ -104,6 +105,7 @@ class Grading:
             "--sandbox": self.sandbox,
             "--test-network": self.network,
             "--repeats": self.repeats > 1,
+            "--memory": self.memory,
             "--environments": self.environments,
         }
         if unused := [flag for flag, value in given.items() if value]:
@@ -120,10 +122,10 @@ class Grading:
     def _local(self, truths: Mapping[str, Truth]) -> Grader:
         """Return our own grader: of all instances with a recipe, so that it stays the same as a run grows."""
         from tts.benches.swebench.environment import Environments
-        from tts.benches.swebench.grader import LocalGrader, Settings
+        from tts.benches.swebench.grader import LocalGrader, Settings, caps_of
 
         known = {name: truth for name, truth in truths.items() if truth.recipe is not None}
-        inside = sandbox_of(self.sandbox or "bwrap", caps=Caps(output_bytes=LOG_BYTES))
+        inside = sandbox_of(self.sandbox or "bwrap", caps=caps_of(self.memory or MEMORY_GIB))
         environments = Environments(self.environments or cache(), inside)
         return LocalGrader(known, environments, Settings(self.repeats, self.network, self.timeout))
 
