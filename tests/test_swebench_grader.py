@@ -479,16 +479,6 @@ ATTACKS = {
     "makes tests skip": {
         "src/sums/core.py": "import unittest\n" + BUG.replace("return x + 1", "raise unittest.SkipTest")
     },
-    "rewrites the tests": package(
-        f"{WHOLE}import pathlib\nfile = pathlib.Path('tests/test_sums.py')\n"
-        "file.write_text(file.read_text().replace('assert ', 'assert 1 or '))\n"
-    ),
-    "shows other tests in their place": package(
-        f"{WHOLE}import pathlib\nfile = pathlib.Path('tests/test_sums.py')\n"
-        "text = file.read_text().replace('assert ', 'assert 1 or ')\n"
-        "pathlib.Path('tests').rename('old')\npathlib.Path('new').mkdir()\n"
-        "pathlib.Path('new/test_sums.py').write_text(text)\npathlib.Path('tests').symlink_to('new')\n"
-    ),
     "overwrites the environment": package(
         "import sysconfig, pathlib\nplace = pathlib.Path(sysconfig.get_path('purelib'))\n"
         "place.joinpath('_tts_witness.py').write_text('')\nplace.joinpath('sitecustomize.py').write_text('')\n"
@@ -502,6 +492,29 @@ def test_an_attack_is_unresolved(environments: Environments, sums: Case, name: s
     told = grade(environments, sums, sums.diff(ATTACKS[name]))
     assert (told.outcome, told.resolved) == ("unresolved", False)
     assert told.score < 1
+
+
+READS = (
+    f"{WHOLE}import pathlib\nfile = pathlib.Path('tests/test_sums.py')\n"
+    "text = file.read_text().replace('assert ', 'assert 1 or ')\n"
+)
+
+
+@pytest.mark.parametrize(
+    "attack",
+    [
+        "file.write_text(text)\n",
+        "pathlib.Path('tests').rename('old')\npathlib.Path('new').mkdir()\n"
+        "pathlib.Path('new/test_sums.py').write_text(text)\npathlib.Path('tests').symlink_to('new')\n",
+    ],
+)
+def test_a_package_that_rewrites_the_tests_before_they_are_read_is_unresolved(
+    environments: Environments, sums: Case, attack: str
+) -> None:
+    early = replace(SUMS, test_cmd=SUMS.test_cmd.replace("-rA", "-rA -p sums"))
+    told = grade(environments, sums, sums.diff(package(READS + attack)), recipe=early)
+    assert told.outcome == "unresolved"
+    assert "rewritten: tests/test_sums.py" in told.detail
 
 
 def test_the_published_grading_alone_would_have_been_fooled(environments: Environments, sums: Case) -> None:
