@@ -10,6 +10,11 @@ os.environ |= {"MSWEA_SILENT_STARTUP": "1", "MSWEA_GLOBAL_CONFIG_DIR": QUIET.nam
 """mini-swe-agent, where a test imports it by itself, prints no banner and makes no folder at home."""
 
 
+def pytest_xdist_auto_num_workers() -> int:
+    """One more than there are cores: many tests wait for a process or a clock."""
+    return (os.cpu_count() or 1) + 1
+
+
 def pytest_unconfigure() -> None:
     QUIET.cleanup()
 

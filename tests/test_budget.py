@@ -386,7 +386,7 @@ def random_limit(rng: Random) -> tuple[str, Budget]:
 
 
 def test_thousands_of_random_runs_of_a_scripted_agent(tmp_path: Path, thorough: bool) -> None:
-    n_runs = 10_000 if thorough else 2_000
+    n_runs = 10_000 if thorough else 1_000
     agent = ScriptedAgent(spend_at_random, bound=AGENT_BOUND)
     cut = 0
 

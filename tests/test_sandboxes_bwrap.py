@@ -108,9 +108,11 @@ def test_values_of_variables_are_in_no_command_line(workspace: Path) -> None:
                 seen.append(path.read_bytes())
             except OSError:
                 continue
+        (workspace / "seen").touch()
 
     order = Order([], env={"KEY": "s3cr3t-value"}, heard=heard)
-    assert ran(workspace, "echo $KEY", order).output == "s3cr3t-value\n"
+    script = "echo $KEY; until [ -e seen ]; do sleep 0.01; done"
+    assert ran(workspace, script, order).output == "s3cr3t-value\n"
     assert any(b"bwrap" in line for line in seen)
     assert not any(b"s3cr3t-value" in line for line in seen)
     with pytest.raises(UsageError, match="NUL"):

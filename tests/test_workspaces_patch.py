@@ -118,7 +118,7 @@ def patch_after(task: Task, root: Path, act: Callable[[Path], object], **how: in
     return anyio.run(main)
 
 
-@settings(max_examples=30, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=15, deadline=None, suppress_health_check=list(HealthCheck))
 @given(before=trees(), after=trees([*NAMES, b"sub", b".gitattributes"]))
 def test_applied_to_the_base_the_patch_gives_the_attempts_tree(before: Tree, after: Tree) -> None:
     if b"sub" in after:
