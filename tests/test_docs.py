@@ -224,6 +224,7 @@ def test_the_commands_of_a_page_exist(page):
 
 @pytest.mark.skipif(not COMMANDS, reason="the command line is not here")
 @pytest.mark.skipif(which("bwrap") is None, reason="bubblewrap is not installed")
+@pytest.mark.skipif(not (ROOT / "docs").is_dir(), reason="the pages are not here")
 def test_the_tutorial_on_a_repository_of_your_own_does_what_it_says(tmp_path):
     page = ROOT / "docs" / "tutorials" / "your-own-repository.md"
     found = blocks(page.read_text(encoding="utf-8"))
