@@ -275,3 +275,10 @@ def test_mounts_are_read_from_text(tmp_path: Path) -> None:
     for text in ("", ":/x", f"{tmp_path}:x", f"{tmp_path}:/a:/b", f"{tmp_path}/gone", f"{tmp_path}:/a:ro"):
         with pytest.raises(UsageError, match=r"mount"):
             mount_of(text)
+
+
+@needs_bwrap
+def test_no_setting_of_the_kernel_can_be_written(workspace: Path) -> None:
+    script = "for f in kernel/core_pattern kernel/panic vm/overcommit_memory fs/file-max; do "
+    script += "( : >>/proc/sys/$f ) 2>/dev/null && echo open $f; done; echo done"
+    assert ran(workspace, script).output == "done\n"

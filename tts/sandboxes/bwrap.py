@@ -155,9 +155,10 @@ def _etc(place: Path, *, online: bool) -> list[str]:
 
 
 def _closing(caps: Caps) -> list[str]:
-    """The last words: /dev and / are memory that nobody limits, so they are closed for writing."""
+    """The last words: the kernel's settings in /proc are closed, and /dev and /, which nobody limits."""
     size = ["--size", str(max(65536, caps.memory_bytes // 4))] if bubblewrap().sized else []
-    return [*size, "--tmpfs", "/dev/shm", "--remount-ro", "/dev", "--remount-ro", "/", "--chdir", "/"]
+    closed = [word for place in ("/proc", "/dev", "/") for word in ("--remount-ro", place)]
+    return [*size, "--tmpfs", "/dev/shm", *closed, "--chdir", "/"]
 
 
 @dataclass(frozen=True, slots=True)
