@@ -15,7 +15,8 @@ import pytest
 
 from tts.types import Task
 from tts.workspaces.git import GitWorkspaces
-from tts.workspaces.roots import PREFIX, remove
+from tts.workspaces.removal import remove
+from tts.workspaces.roots import PREFIX
 
 CHILD = """
 import sys, anyio

@@ -20,6 +20,7 @@ from tts.errors import Infra
 from tts.sandboxes.box import Caps, Ended
 from tts.sandboxes.groups import Run
 from tts.sandboxes.table import resident_bytes
+from tts.workspaces.removal import remove
 
 TICK_SECONDS = 0.05
 SHARE = 0.02
@@ -119,25 +120,6 @@ async def folder(workspace: Path, files: Mapping[str, str] = MappingProxyType({}
     finally:
         with CancelScope(shield=True):
             await to_thread.run_sync(remove, place)
-
-
-def remove(place: Path) -> None:
-    """Remove a folder, however deep it is and whatever rights were taken from it.
-
-    Raises:
-        Infra: something of it is left.
-    """
-    said = _quietly("rm", "-rf", "--", str(place))
-    if place.exists():
-        _quietly("chmod", "-R", "u+rwx", "--", str(place))
-        said = _quietly("rm", "-rf", "--", str(place))
-    if place.exists():
-        raise Infra(f"cannot remove {place}: {said}")
-
-
-def _quietly(*argv: str) -> str:
-    done = subprocess.run(argv, capture_output=True, check=False, stdin=subprocess.DEVNULL)
-    return done.stderr.decode(errors="replace").strip()[-200:]
 
 
 def _free_bytes(place: Path) -> int:

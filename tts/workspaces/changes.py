@@ -18,7 +18,7 @@ from pathlib import Path
 from anyio import to_thread
 
 from tts.errors import Infra, LimitReached
-from tts.workspaces.roots import remove
+from tts.workspaces.removal import remove
 from tts.workspaces.running import git
 from tts.workspaces.template import EXACT, JUNK, Template
 

@@ -12,7 +12,8 @@ from anyio import CancelScope, to_thread
 from tts.hostile import size_of
 from tts.types import Task
 from tts.workspaces.changes import applies, patch_of
-from tts.workspaces.roots import Root, remove
+from tts.workspaces.removal import remove
+from tts.workspaces.roots import Root
 from tts.workspaces.running import check_place, git, not_fetched, serving
 from tts.workspaces.template import Template, Templates
 

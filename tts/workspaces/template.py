@@ -16,7 +16,8 @@ from anyio import CancelScope, to_thread
 
 from tts.errors import Infra, UsageError
 from tts.types import Task, digest
-from tts.workspaces.roots import Root, remove
+from tts.workspaces.removal import remove
+from tts.workspaces.roots import Root
 from tts.workspaces.running import check_place, git, not_fetched, serving
 
 JUNK = (

@@ -166,8 +166,11 @@ class TextModel(_Asked, LitellmTextbasedModel):
 MODELS: Mapping[str, Any] = {"litellm": ToolModel, "litellm_textbased": TextModel}
 
 
-class InBox(LocalEnvironment):
-    """Runs each command in a sandbox around the workspace."""
+class _Shelled:
+    """What mini's environments have in common here: each command goes to a shell of ours."""
+
+    config: Any
+    _check_finished: Any
 
     def __init__(self, shell: Shell, **config: Any) -> None:
         super().__init__(**config)
@@ -178,6 +181,10 @@ class InBox(LocalEnvironment):
         output = self.shell.run(str(action.get("command", "")), float(timeout or self.config.timeout))
         self._check_finished(output)
         return output
+
+
+class InBox(_Shelled, LocalEnvironment):
+    """Runs each command in a sandbox around the workspace."""
 
     def get_template_vars(self, **kwargs: Any) -> dict[str, Any]:
         """Return what templates may speak of: the settings and the machine's kind, not its environment."""
@@ -187,18 +194,8 @@ class InBox(LocalEnvironment):
         return found
 
 
-class InDocker(DockerEnvironment):
+class InDocker(_Shelled, DockerEnvironment):
     """Runs each command in a container that is started and removed outside."""
-
-    def __init__(self, shell: Shell, **config: Any) -> None:
-        super().__init__(**config)
-        self.shell = shell
-
-    def execute(self, action: dict[str, Any], cwd: str = "", *, timeout: int | None = None) -> dict[str, Any]:
-        """Return the command's output; a submission ends the agent."""
-        output = self.shell.run(str(action.get("command", "")), float(timeout or self.config.timeout))
-        self._check_finished(output)
-        return output
 
     def _start_container(self) -> None:
         """It runs already."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import tempfile
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager
@@ -23,6 +22,7 @@ from tts.sandboxes.box import INSIDE, Mount, Order, Sandbox
 from tts.sandboxes.setting import SYSTEM_PATH
 from tts.types import Task, digest
 from tts.workspaces.git import check_place, git, not_fetched, serving
+from tts.workspaces.removal import remove
 
 VERSION = 1
 WITNESS = "_tts_witness"
@@ -254,14 +254,3 @@ async def _run(*argv: str) -> None:
 def _empty(place: Path) -> None:
     remove(place)
     place.mkdir(parents=True)
-
-
-def remove(place: Path) -> None:
-    """Remove a folder, also where tests took away their own rights to it."""
-    if not os.path.lexists(place):
-        return
-    for folder, inner, _ in os.walk(place):
-        for path in (os.path.join(folder, name) for name in inner):
-            if not os.path.islink(path) and not os.access(path, os.R_OK | os.W_OK | os.X_OK):
-                os.chmod(path, 0o700)
-    shutil.rmtree(place)
