@@ -248,6 +248,7 @@ def test_cancelling_ends_the_run_and_what_it_started(place: Path) -> None:
             await until(lambda: not alive(marker))
 
     anyio.run(main)
+    assert not alive(marker)
 
 
 def test_leaving_ends_everything(place: Path) -> None:

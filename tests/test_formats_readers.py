@@ -6,7 +6,6 @@ import os
 import stat
 import sys
 import zipfile
-from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -498,8 +497,12 @@ def test_wrong_types_anywhere_are_read_leniently_or_refused_in_one_line(junk):
         lambda: list(inspect_log.read({"eval": junk, "samples": [{"id": "t", "epoch": junk}]}, "t")),
     ]
     for case in cases:
-        with suppress(UsageError):
-            case()
+        try:
+            found = case()
+        except UsageError as error:
+            assert len(str(error).splitlines()) == 1
+        else:
+            assert found is not None
 
 
 def test_sizes_have_a_limit(tmp_path, monkeypatch):

@@ -269,6 +269,7 @@ def test_a_box_leaves_nothing_however_it_was_left(sandbox: Sandbox, workspace: P
         workspace,
         f'cd "$HOME"; for i in 1 2; do mkdir -p {folders}; cd {folders}; done; chmod 0 ..',
     )
+    assert list(workspace.parent.glob("box-*")) == []
 
 
 def test_the_fingerprint_names_no_place_of_the_host(sandbox: Sandbox, tmp_path: Path) -> None:

@@ -223,6 +223,7 @@ def test_agents_in_threads_do_not_keep_the_store_waiting(tmp_path: Path) -> None
             with anyio.fail_after(20):
                 await store.save_meta("name", "value")
             stop.set()
+        assert store.meta("name") == "value"
         store.close()
 
     anyio.run(main)

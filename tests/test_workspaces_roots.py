@@ -70,16 +70,20 @@ def ended(process: subprocess.Popen[str]) -> None:
     process.communicate()
 
 
-def opened(root: Path | None, task: Task) -> None:
+def opened(root: Path | None, task: Task) -> str:
+    """Open a clone and give everything up; return what its file says."""
+    said: list[str] = []
+
     async def main() -> None:
-        async with GitWorkspaces(root).open(task):
-            pass
+        async with GitWorkspaces(root).open(task) as workspace:
+            said.append((workspace.path / "n").read_text())
 
     anyio.run(main)
     for thread in threading.enumerate():  # the last ones that hold the workspaces
         if "worker" in thread.name.lower():
             thread.join(10)
     gc.collect()
+    return said[0]
 
 
 def test_the_next_start_removes_what_a_killed_process_left_and_nothing_else(
@@ -163,7 +167,7 @@ def test_a_source_that_is_shallow_or_borrows_its_objects_is_cloned(source: Path,
     git("clone", "-q", "--shared", str(source), "borrowing", cwd=tmp_path)
     for name in ("shallow", "borrowing"):
         (task, *_) = tasks(tmp_path / name)
-        opened(tmp_path / f"w-{name}", task)
+        assert opened(tmp_path / f"w-{name}", task) == "4"
 
 
 def test_no_link_is_followed_when_a_folder_is_removed(tmp_path: Path) -> None:

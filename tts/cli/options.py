@@ -7,6 +7,9 @@ from typing import Annotated, Any
 
 import typer
 
+from tts.errors import UsageError
+from tts.types import Budget
+
 MODELS = "Models"
 """The group of options that say how models are asked."""
 LIMITS = "Limits"
@@ -104,3 +107,17 @@ def player(group: str, told: str) -> Any:
         return [name for name in plugins(group) if name.startswith(incomplete)]
 
     return typer.Option(metavar="NAME", autocompletion=complete, help=told)
+
+
+def budget_of(
+    usd: float | None, tokens: int | None = None, seconds: float | None = None, rollouts: int | None = None
+) -> Budget:
+    """Return the budget that a command line sets.
+
+    Raises:
+        UsageError: a limit is no number of at least zero.
+    """
+    try:
+        return Budget(usd, tokens, seconds, rollouts)
+    except ValueError as error:
+        raise UsageError(str(error)) from None

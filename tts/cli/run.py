@@ -8,10 +8,10 @@ from typing import Annotated, Any
 
 import typer
 
-from tts.cli.options import MODELS, BaseUrls, Grace, Json, Seed, Strategies, Workers, player
+from tts.cli import options
+from tts.cli.options import LIMITS, MODELS, Grace, Json, Seed, Strategies, Workers, budget_of, player
 from tts.cli.replay import Same
 from tts.errors import UsageError
-from tts.types import Budget
 
 EXAMPLES = """\b
 Examples:
@@ -28,8 +28,6 @@ a Rollout, or an object with `run`. The same -o resumes; more strategies, tasks 
 A model is PROVIDER/NAME: openai, anthropic, azure, bedrock or vertex_ai; a server of your own that speaks
 OpenAI's API is openai/NAME with --base-url. Keys come from the environment; `tts check` tries them.
 """
-
-LIMITS = "Limits"
 
 
 class Graded(StrEnum):
@@ -49,10 +47,6 @@ class Thinking(StrEnum):
 
 def _limit(metavar: str, told: str) -> Any:
     return typer.Option(metavar=metavar, min=0, help=told, rich_help_panel=LIMITS)
-
-
-def _of_models(metavar: str, told: str, *names: str, **more: Any) -> Any:
-    return typer.Option(*names, metavar=metavar, help=told, rich_help_panel=MODELS, **more)
 
 
 def run(
@@ -86,48 +80,31 @@ def run(
     as_json: Json = False,
     answer: Annotated[
         str,
-        _of_models("FORM", "The answer in --model's text: text, boxed, number, choice, json:FIELD, regex:…."),
+        typer.Option(
+            metavar="FORM",
+            help="The answer in --model's text: text, boxed, number, choice, json:FIELD, regex:….",
+            rich_help_panel=MODELS,
+        ),
     ] = "",
     thinking: Annotated[
         Thinking | None,
         typer.Option(help="Whether --model streams its thinking (shown).", rich_help_panel=MODELS),
     ] = None,
-    temperature: Annotated[float | None, _of_models("T", "Of --model; else its provider's default.")] = None,
-    option: Annotated[
-        list[str] | None,
-        _of_models("KEY=JSON", "Goes into --model's requests as it is: reasoning_effort=high. Repeatable."),
-    ] = None,
-    prompts: Annotated[Path | None, _of_models("DIR", "Templates in place of the built-in ones.")] = None,
-    base_url: BaseUrls = None,
-    price: Annotated[
-        list[str] | None,
-        _of_models(
-            "[NAME=]IN,OUT[,CACHED[,WRITE]]",
-            "Dollars per million tokens, of --model or the model NAME. Repeatable.",
-        ),
-    ] = None,
-    max_output_tokens: Annotated[
-        list[str] | None,
-        _of_models(
-            "[ROLE=]N",
-            "Most tokens of one answer, thinking included (16384), of the role model, judge or summarizer, "
-            "else of all models. Repeatable.",
-        ),
-    ] = None,
-    rpm: Annotated[int | None, _of_models("N", "Most requests a minute, of each model.", min=1)] = None,
-    tpm: Annotated[int | None, _of_models("N", "Most tokens a minute, of each model.", min=1)] = None,
-    concurrency: Annotated[int, _of_models("N", "Most requests at once, of each model.", min=1)] = 256,
-    no_schema: Annotated[
-        bool,
-        typer.Option("--no-schema", help="For servers without response schemas.", rich_help_panel=MODELS),
-    ] = False,
-    max_cost: Annotated[float | None, _limit("USD", "Most dollars of the whole run.")] = None,
-    max_tokens: Annotated[int | None, _limit("N", "Most tokens of the whole run.")] = None,
-    max_seconds: Annotated[float | None, _limit("SECONDS", "Most seconds of work of the whole run.")] = None,
-    max_rollouts: Annotated[int | None, _limit("N", "Most rollouts of the whole run.")] = None,
-    task_max_cost: Annotated[
-        float | None, _limit("USD", "Most dollars of each strategy on each task.")
-    ] = None,
+    temperature: options.Temperature = None,
+    option: options.RequestOptions = None,
+    prompts: options.Templates = None,
+    base_url: options.BaseUrls = None,
+    price: options.Prices = None,
+    max_output_tokens: options.OutputCaps = None,
+    rpm: options.Rpm = None,
+    tpm: options.Tpm = None,
+    concurrency: options.Concurrency = 256,
+    no_schema: options.NoSchema = False,
+    max_cost: options.MaxUsd = None,
+    max_tokens: options.MaxTokens = None,
+    max_seconds: options.MaxSeconds = None,
+    max_rollouts: options.MaxRollouts = None,
+    task_max_cost: options.TaskMaxUsd = None,
     task_max_tokens: Annotated[int | None, _limit("N", "Most tokens of each strategy on each task.")] = None,
     task_max_seconds: Annotated[
         float | None, _limit("SECONDS", "Most seconds of work of each strategy on each task.")
@@ -135,11 +112,9 @@ def run(
     task_max_rollouts: Annotated[
         int | None, _limit("N", "Most rollouts of each strategy on each task.")
     ] = None,
-    rollout_usd: Annotated[float | None, _limit("USD", "Most dollars of one attempt.")] = None,
-    rollout_tokens: Annotated[int | None, _limit("N", "Most tokens of one attempt.")] = None,
-    rollout_seconds: Annotated[
-        float | None, _limit("SECONDS", "Most seconds of work of one attempt.")
-    ] = None,
+    rollout_usd: options.RolloutUsd = None,
+    rollout_tokens: options.RolloutTokens = None,
+    rollout_seconds: options.RolloutSeconds = None,
 ) -> None:
     """Run strategies on your tasks with a model or with your agent.
 
@@ -179,9 +154,9 @@ def run(
         grader=grader,
         same=same.value,
         grade=grade.value,
-        budget=_budget(max_cost, max_tokens, max_seconds, max_rollouts),
-        task_budget=_budget(task_max_cost, task_max_tokens, task_max_seconds, task_max_rollouts),
-        bound=_budget(rollout_usd, rollout_tokens, rollout_seconds),
+        budget=budget_of(max_cost, max_tokens, max_seconds, max_rollouts),
+        task_budget=budget_of(task_max_cost, task_max_tokens, task_max_seconds, task_max_rollouts),
+        bound=budget_of(rollout_usd, rollout_tokens, rollout_seconds),
         seed=seed,
         workers=workers,
     )
@@ -198,12 +173,3 @@ def _check_one(agent: str, model: str) -> None:
             f"{told}: an agent is module:attribute, such as my_agent:solve, a model PROVIDER/NAME, such as "
             "openai/gpt-5"
         )
-
-
-def _budget(
-    usd: float | None, tokens: int | None, seconds: float | None, rollouts: int | None = None
-) -> Budget:
-    try:
-        return Budget(usd, tokens, seconds, rollouts)
-    except ValueError as error:
-        raise UsageError(str(error)) from None

@@ -9,7 +9,7 @@ from functools import cached_property, partial
 from tts.agents.tested import TestCommand, Tested, Watched
 from tts.cli.console import say
 from tts.cli.models import Voices, names_of
-from tts.cli.swebench.cast import handed_in, sandbox_of
+from tts.cli.sandboxed import handed_in, sandbox_of
 from tts.errors import UsageError
 from tts.models.providers import is_model
 from tts.protocols import Agent, Judge, Summarizer

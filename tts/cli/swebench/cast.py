@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shlex
 import shutil
 from collections.abc import Sequence
@@ -10,14 +9,13 @@ from dataclasses import dataclass
 from functools import cache, partial
 from pathlib import Path
 
-from tts.cli.console import say
 from tts.cli.models import Voices, names_of
+from tts.cli.sandboxed import handed_in, sandbox_of
 from tts.errors import UsageError
 from tts.models.providers import is_model
 from tts.prompts import Prompts
 from tts.protocols import Agent, Judge, Summarizer, Workspaces
 from tts.roles import agent_of, bounded, judge_of, summarizer_of
-from tts.sandboxes.box import CAPS, Caps, Sandbox
 from tts.types import Budget
 
 MINI = "mini-swe-agent"
@@ -255,30 +253,3 @@ def usual_place() -> str:
         "no Docker engine answers and bubblewrap is not installed: start or install one, or name "
         "--environment-class local, which is no sandbox"
     )
-
-
-def handed_in(names: Sequence[str]) -> dict[str, str]:
-    """Return the variables of this environment that a sandbox is to have.
-
-    Raises:
-        UsageError: one is not set.
-    """
-    if unset := [name for name in names if name not in os.environ]:
-        raise UsageError(f"--pass-env {unset[0]}: this variable is not set")
-    return {name: os.environ[name] for name in names}
-
-
-def sandbox_of(
-    name: str, mounts: Sequence[str] = (), variables: Sequence[str] = (), *, caps: Caps = CAPS
-) -> Sandbox:
-    """Return a sandbox by name, and say what it cannot limit here.
-
-    Raises:
-        UsageError: it cannot be had, a mount cannot be read, or a variable is not set.
-    """
-    from tts.sandboxes.named import mount_of, sandbox
-
-    found = sandbox(name, caps=caps, mounts=[mount_of(text) for text in mounts], env=[*handed_in(variables)])
-    for problem in found.problems():
-        say(f"note: {problem}")
-    return found

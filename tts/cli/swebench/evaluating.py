@@ -17,7 +17,7 @@ import typer
 from tts.cli.console import as_json as json_text
 from tts.cli.console import say, show
 from tts.cli.play import resume_line
-from tts.cli.swebench.cast import sandbox_of
+from tts.cli.sandboxed import sandbox_of
 from tts.cli.swebench.grading import RunGrading, Session, fixed, grade_patches
 from tts.cli.swebench.outcomes import Outcomes, outcomes_of, table, write_reports
 from tts.cli.swebench.selection import Selection, remembered

@@ -10,7 +10,6 @@ import typer
 from tts.cli import options as shared
 from tts.cli.swebench import options as ours
 from tts.errors import UsageError
-from tts.types import Budget
 
 EXAMPLES = """\b
 Examples:
@@ -127,7 +126,7 @@ def run(
         command_network=command_network,
         step_limit=step_limit,
         cost_limit=cost_limit,
-        bound=_budget(rollout_usd, rollout_tokens, rollout_seconds),
+        bound=shared.budget_of(rollout_usd, rollout_tokens, rollout_seconds),
         prompts=prompts,
     )
     voices = voices_of(
@@ -149,8 +148,8 @@ def run(
         place=place,
         players=players,
         voices=voices,
-        budget=_budget(max_cost, max_tokens, max_seconds, max_rollouts),
-        task_budget=_budget(task_max_cost),
+        budget=shared.budget_of(max_cost, max_tokens, max_seconds, max_rollouts),
+        task_budget=shared.budget_of(task_max_cost),
         seed=seed,
         workers=workers,
     )
@@ -158,12 +157,3 @@ def run(
         dry(request, as_json=as_json)
     else:
         execute(request, grace_seconds=grace, as_json=as_json)
-
-
-def _budget(
-    usd: float | None, tokens: int | None = None, seconds: float | None = None, rollouts: int | None = None
-) -> Budget:
-    try:
-        return Budget(usd, tokens, seconds, rollouts)
-    except ValueError as error:
-        raise UsageError(str(error)) from None
