@@ -84,11 +84,6 @@ def recorded(
     return Recorded(task_id, sample, whole, tuple(steps), agent, **more)
 
 
-def with_losses(found: Recorded, losses: Iterable[str]) -> Recorded:
-    """Return the attempt with more that was lost, each sentence once."""
-    return replace(found, lost=tuple(dict.fromkeys([*found.lost, *losses])))
-
-
 def usage_json(usage: Usage) -> dict[str, Any]:
     """Return a usage as JSON, zeroes left out."""
     return {name: value for name, value in asdict(usage).items() if value}

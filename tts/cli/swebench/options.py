@@ -11,7 +11,6 @@ import typer
 TASKS = "Instances"
 AGENT = "Agent"
 WHERE = "Where it runs"
-GRADING = "Grading"
 
 
 class EnvironmentClass(StrEnum):
