@@ -14,16 +14,16 @@ from tts.agents.function import AgentFunction, as_agent
 from tts.errors import UsageError
 from tts.events import Chosen, Events, Listener, Noticed, TaskEnded
 from tts.executors.local import local
-from tts.flights import Done
+from tts.grading import grade_choices
 from tts.ledger import SLOTS, STOPPED, Ledger
 from tts.models.connections import connected
 from tts.pipeline import Pipeline, needs
-from tts.protocols import Agent, Grader, Judge, Stage, Summarizer, Workspaces, bound_of
+from tts.protocols import Agent, Grader, Judge, Stage, Summarizer, Workspaces
 from tts.registry import Strategy, estimator, resolve
 from tts.run import Choice, Config, Run, extend_config, read_config
 from tts.scope import Cast, Role, StrategyRun, role
 from tts.store import Store
-from tts.types import FREE, Budget, Effect, Grade, Pool, Rollout, Task
+from tts.types import Budget, Pool, Task
 
 NO_TASK = Task("", "")
 """Stands for any task where only the dimensions of a bound count."""
@@ -237,47 +237,6 @@ async def choose(work: StrategyRun, strategy: Strategy, pool: Pool = Pool()) -> 
         stages=work.trace(pool),
         used=tuple(key for key, use in work.uses.items() if use.kind == "rollout"),
     )
-
-
-async def grade_choices(
-    ledger: Ledger, grader: Grader, task: Task, choices: Sequence[Choice], *, which: str, seed: int
-) -> dict[str, Done[Grade]]:
-    """Grade each distinct output of the `winners`, or of `all` rollouts that the choices used, once.
-
-    Return how each new grading ended, by the key of its rollout: what this grader has graded before, under
-    whichever key, is left alone. Nothing here flows back into a strategy.
-    """
-    keys = (key for c in choices for key in (c.used if which == "all" else (c.winner,)) if key)
-    performer, bound = grader.fingerprint, bound_of(grader)
-    known = _graded(ledger.store, performer, task)
-    new: dict[str, str] = {}
-    for key in sorted(set(keys)):
-        output = _output(ledger.store, key)
-        if output and output not in known:
-            new.setdefault(output, key)
-    done: dict[str, Done[Grade]] = {}
-
-    async def one(key: str) -> None:
-        most = FREE if bound == Budget() else bound
-        effect = Effect("grade", task, Grade, performer, (key,), seed=seed, bound=most)
-        (done[key],) = await ledger.do([effect])
-
-    async with anyio.create_task_group() as group:
-        for key in new.values():
-            group.start_soon(one, key)
-    return done
-
-
-def _graded(store: Store, performer: str, task: Task) -> set[str | None]:
-    """Return the task's outputs of which the grade by a grader of this fingerprint is stored."""
-    records = store.records(kind="grade", task_id=task.id)
-    ours = (r.inputs[0] for r in records if r.performer == performer and r.result is not None)
-    return {_output(store, key) for key in ours}
-
-
-def _output(store: Store, key: str) -> str | None:
-    record = store.find(key)
-    return record.read(Rollout).output if record else None
 
 
 def strategy_of(given: str | Stage) -> Strategy:

@@ -13,7 +13,7 @@ from tts.cli.play import interruptible
 from tts.cli.progress import Tally, meter
 from tts.events import Events, Listener, Noticed
 from tts.executors.local import local
-from tts.experiment import grade_choices
+from tts.grading import grade_choices
 from tts.ledger import STOPPED, Ledger
 from tts.protocols import Grader, bound_of
 from tts.run import Choice, Run, extend_config, read_config
