@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import json
 import os
-import re
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 
+from tts.formats.names import escaped
 from tts.models.secrets import scrubbed
-from tts.types import digest
 
 FORMAT = "mini-swe-agent-1.1"
 SUFFIX = ".traj.json"
@@ -42,7 +41,7 @@ def trajectory(folder: Path | None, task_id: str, index: int, seed: int) -> Traj
     note = {"instance_id": task_id, "info": {"tts": {"index": index, "seed": seed}}}
     if folder is None:
         return Trajectory(None, note)
-    place = folder / _folder_name(task_id)
+    place = folder / escaped(task_id)
     place.mkdir(parents=True, exist_ok=True)
     stub: dict[str, Any] = {**note, "messages": [], "trajectory_format": FORMAT}
     plain = place / f"{index}{SUFFIX}"
@@ -78,9 +77,3 @@ def _scrubbed(value: Any) -> Any:
     if isinstance(value, (list, tuple)):
         return [_scrubbed(inner) for inner in cast("list[Any]", value)]
     return value
-
-
-def _folder_name(task_id: str) -> str:
-    """Return a task's id where it can name a folder, else something like it."""
-    name = re.sub(r"[^\w.+@=-]", "_", task_id)[:100].lstrip(".")
-    return name if name == task_id else f"{name}-{digest(task_id)[:8]}"

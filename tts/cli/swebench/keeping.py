@@ -11,6 +11,7 @@ from pathlib import Path
 from tts.events import Event, TaskEnded
 from tts.formats.files import write_json
 from tts.formats.mini import document
+from tts.formats.names import escaped
 from tts.formats.preds import write
 from tts.formats.recorded import recorded
 from tts.run import Choice, Run
@@ -99,7 +100,7 @@ class Trajectories:
                 name = str(rollout.index)
                 name += f"-{rollout.key[:8]}" * (name in taken)
                 taken.add(name)
-                self._one(rollout, self.folder / file_name(task_id) / f"{name}.traj.json")
+                self._one(rollout, self.folder / escaped(task_id) / f"{name}.traj.json")
 
     def _one(self, rollout: Rollout, path: Path) -> None:
         if not path.exists():
