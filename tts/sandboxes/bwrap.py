@@ -112,7 +112,7 @@ class OpenBox:
             argv = [bubblewrap().path, *bubblewrap().flags, *options.flags]
             inner = limited(order.argv, cwd, caps, more=self.group.missing)
             tree = Inside(options.status, run)
-            launch = Launch([*run.joining(), *argv, *inner], {}, options.fds)
+            launch = Launch([*run.joining(), *argv, *inner], {}, tuple(options.fds.values()))
             watch = Watch(self.meter, run, tree.members)
             ran = await carry_out(order, launch, size=caps.output_bytes, tree=tree, watch=watch)
             return options.status.checked(ran)
@@ -165,13 +165,13 @@ def _closing(caps: Caps) -> list[str]:
 class Handed:
     """The descriptors that bubblewrap is handed, and the options that name them."""
 
-    fds: tuple[int, int]
+    fds: Mapping[str, int]
     status: Status
 
     @property
     def flags(self) -> list[str]:
         """The options, up to the command itself."""
-        return ["--args", str(self.fds[0]), "--json-status-fd", str(self.fds[1]), "--"]
+        return [*(word for name, fd in self.fds.items() for word in (name, str(fd))), "--"]
 
 
 @contextmanager
@@ -183,13 +183,15 @@ def _handed(words: Sequence[str]) -> Generator[Handed]:
     """
     if any("\0" in word for word in words):
         raise UsageError("a variable or a place in the sandbox cannot hold a NUL character")
-    options = filled(b"".join(os.fsencode(word) + b"\0" for word in words))
     read, write = os.pipe()
     os.set_blocking(read, False)
+    fds = {"--json-status-fd": write, "--args": filled(b"".join(os.fsencode(word) + b"\0" for word in words))}
+    if rules := bubblewrap().filter:
+        fds["--seccomp"] = filled(rules)
     try:
-        yield Handed((options, write), Status(read))
+        yield Handed(fds, Status(read))
     finally:
-        for fd in (options, read, write):
+        for fd in (read, *fds.values()):
             os.close(fd)
 
 

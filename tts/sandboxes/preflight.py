@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 from dataclasses import dataclass
 from functools import cache
 
 from tts.errors import UsageError
+from tts.sandboxes.processes import filled
+from tts.sandboxes.syscalls import refusing
 
 BASE = (
     *("--unshare-user", "--unshare-pid", "--unshare-ipc", "--unshare-uts", "--unshare-cgroup-try"),
@@ -29,12 +32,14 @@ WITHOUT = "or use --sandbox none, which closes nothing off"
 class Bubblewrap:
     """The program, the options that every box has here, and what they cannot close off.
 
-    `sized`: whether the size of a file system in memory can be limited.
+    `sized`: whether the size of a file system in memory can be limited. `filter`: what keeps system calls
+    off, empty where there is nothing.
     """
 
     path: str
     flags: tuple[str, ...]
     sized: bool
+    filter: bytes
     problems: tuple[str, ...] = ()
 
 
@@ -48,8 +53,8 @@ def bubblewrap() -> Bubblewrap:
     path = shutil.which("bwrap")
     if path is None:
         raise UsageError(f"the sandbox bwrap needs bubblewrap, which is not on PATH: {INSTALL}, {WITHOUT}")
-    if not _fails(path, *BASE, NO_MORE, *SIZED):
-        return Bubblewrap(path, (*BASE, NO_MORE), sized=True)
+    if (rules := refusing()) and not _fails(path, *BASE, NO_MORE, *SIZED, rules=rules):
+        return Bubblewrap(path, (*BASE, NO_MORE), sized=True, filter=rules)
     if said := _fails(path, *BASE):
         raise UsageError(
             f"bubblewrap cannot make namespaces here ({said}): allow user namespaces (in Docker: "
@@ -59,21 +64,31 @@ def bubblewrap() -> Bubblewrap:
 
 
 def _lesser(path: str) -> Bubblewrap:
-    """Return what an older bubblewrap, or one with fewer rights, can do."""
+    """Return what an older bubblewrap, one with fewer rights, or one on another kind of machine can do."""
     closed, sized = not _fails(path, *BASE, NO_MORE), not _fails(path, *BASE, *SIZED)
-    problems = (
-        [] if closed else ["commands can make user namespaces of their own (bubblewrap 0.8 forbids it)"]
-    )
-    problems += [] if sized else ["/dev/shm has no size limit of its own (bubblewrap 0.7 sets one)"]
-    return Bubblewrap(path, (*BASE, NO_MORE) if closed else BASE, sized, tuple(problems))
+    rules = b"" if _fails(path, *BASE, rules=refusing()) else refusing()
+    told = {
+        "commands can make user namespaces of their own (bubblewrap 0.8 forbids it)": closed,
+        "/dev/shm has no size limit of its own (bubblewrap 0.7 sets one)": sized,
+        "no system call is refused here: commands share the key rings of your session": bool(rules),
+    }
+    flags = (*BASE, NO_MORE) if closed else BASE
+    return Bubblewrap(path, flags, sized, rules, tuple(text for text, fine in told.items() if not fine))
 
 
-def _fails(path: str, *flags: str) -> str:
+def _fails(path: str, *flags: str, rules: bytes = b"") -> str:
     """Return what bubblewrap says when it cannot start a command with these options, or nothing."""
-    argv = [path, *PROBE, *flags, "--", "/bin/sh", "-c", ":"]
+    fds = [filled(rules)] if rules else []
+    seccomp = [word for fd in fds for word in ("--seccomp", str(fd))]
+    argv = [path, *PROBE, *flags, *seccomp, "--", "/bin/sh", "-c", ":"]
     try:
-        done = subprocess.run(argv, capture_output=True, env={}, timeout=20, stdin=subprocess.DEVNULL)
+        done = subprocess.run(
+            argv, capture_output=True, env={}, timeout=20, stdin=subprocess.DEVNULL, pass_fds=fds
+        )
     except (OSError, subprocess.TimeoutExpired) as problem:
         return str(problem)
+    finally:
+        for fd in fds:
+            os.close(fd)
     said = done.stderr.decode(errors="replace").strip().splitlines()
     return (said[-1][:200] if said else "no message") if done.returncode else ""
