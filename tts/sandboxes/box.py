@@ -44,6 +44,11 @@ class Mount:
     target: str = ""
     writable: bool = False
 
+    @property
+    def seen(self) -> str:
+        """The path inside."""
+        return self.target or str(self.source.absolute())
+
 
 @dataclass(frozen=True, slots=True)
 class Ran:

@@ -13,13 +13,13 @@ from pathlib import Path
 from tts.errors import Infra, UsageError
 from tts.sandboxes.box import CAPS, INSIDE, Caps, Mount, Order, Ran
 from tts.sandboxes.groups import Group, Run, grouped
+from tts.sandboxes.mounts import HOME, TMP, check, held, shown
 from tts.sandboxes.preflight import bubblewrap
-from tts.sandboxes.processes import UNRUNNABLE, Launch, carry_out, filled
-from tts.sandboxes.setting import limited, pythons, variables
+from tts.sandboxes.processes import UNRUNNABLE, Launch, Unrunnable, carry_out, filled
+from tts.sandboxes.setting import limited, variables
 from tts.sandboxes.table import alive, descendants, parent, send
 from tts.sandboxes.watch import Meter, Watch, folder
 
-HOME = "/home/agent"
 USER = "1000"
 
 ETC = (
@@ -77,21 +77,11 @@ class Bwrap:
     ) -> AsyncGenerator[OpenBox]:
         """Open a box around a folder; a folder `box-…` beside it holds its HOME and /tmp while it is open."""
         bubblewrap()
-        several = (*self.mounts, *mounts)
-        _check(several, at)
-        root = workspace.resolve()  # noqa: ASYNC240
+        root, several = workspace.resolve(), (*self.mounts, *mounts)  # noqa: ASYNC240
+        check(several, at, root)
         async with folder(root, MADE) as place, grouped(self.caps) as group:
             meter = Meter(self.caps, (root, place / "home", place / "tmp"))
             yield OpenBox(replace(self, mounts=several), root, place, at, group, meter)
-
-
-def _check(mounts: Sequence[Mount], at: str) -> None:
-    for mount in mounts:
-        if not mount.source.exists():
-            raise UsageError(f"cannot mount {mount.source}: there is no such file or folder")
-    for target in (at, *(mount.target or str(mount.source.absolute()) for mount in mounts)):
-        if not target.startswith("/") or target == "/" or ".." in Path(target).parts:
-            raise UsageError(f"a place in the sandbox is a full path other than /, not {target!r}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +98,11 @@ class OpenBox:
     async def run(self, order: Order) -> Ran:
         """Return what the command came to; a signal shows as 128 and its number, as in a shell."""
         caps, cwd = self.sandbox.caps, os.path.join(self.cwd, order.cwd)
-        with _handed(self._options(order)) as options, self.group.run() as run:
+        try:
+            words = self._options(order)
+        except Unrunnable as problem:
+            return Ran(UNRUNNABLE, f"cannot run this command: {problem}\n")
+        with _handed(words) as options, self.group.run() as run:
             argv = [bubblewrap().path, *bubblewrap().flags, *options.flags]
             inner = limited(order.argv, cwd, caps, more=self.group.missing)
             tree = Inside(options.status, run)
@@ -121,13 +115,12 @@ class OpenBox:
         """Return what bubblewrap is told by a file, where no other process can read it."""
         env = {**variables(self.sandbox.env, home=HOME), **order.env}
         words = [*_system(), *_etc(self.place, online=order.network)]
-        words += ["--bind", str(self.place / "tmp"), "/tmp", "--bind", str(self.place / "home"), HOME]
-        words += ["--bind", str(self.workspace), self.cwd]
-        for path in pythons():
-            words += [] if path.is_relative_to("/usr") else ["--ro-bind", str(path), str(path)]
-        for mount in self.sandbox.mounts:
-            source = str(mount.source.absolute())
-            words += ["--bind" if mount.writable else "--ro-bind", source, mount.target or source]
+        roots = {TMP: self.place / "tmp", HOME: self.place / "home"}
+        mounts = shown(self.sandbox.mounts, self.cwd, self.workspace)
+        for target, place in (*roots.items(), *held(mounts, roots).items()):
+            words += ["--bind", str(place), target]
+        for mount in mounts:
+            words += ["--bind" if mount.writable else "--ro-bind", str(mount.source.absolute()), mount.seen]
         words += [] if order.network else ["--unshare-net"]
         words += _closing(self.sandbox.caps)
         return words + [word for name, value in env.items() for word in ("--setenv", name, value)]

@@ -8,6 +8,7 @@ from pathlib import Path
 from tts.errors import UsageError
 from tts.sandboxes.box import CAPS, Caps, Mount, Sandbox
 from tts.sandboxes.bwrap import Bwrap
+from tts.sandboxes.mounts import check
 from tts.sandboxes.none import NoSandbox
 from tts.sandboxes.preflight import bubblewrap
 
@@ -18,10 +19,12 @@ def sandbox(
     """Return the sandbox of a name: `bwrap` (also for the empty name) or `none`.
 
     Raises:
-        UsageError: there is none of this name, or it cannot be had here; says the way out.
+        UsageError: there is none of this name, it cannot be had here, or a mount cannot stand where it is to;
+            says the way out.
     """
     if name in ("", "bwrap"):
         bubblewrap()
+        check(mounts)
         return Bwrap(caps, tuple(mounts), tuple(env))
     if name == "none":
         if mounts:
