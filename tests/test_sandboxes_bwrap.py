@@ -17,7 +17,8 @@ import pytest
 
 from tts.errors import Infra, UsageError
 from tts.sandboxes.box import INSIDE, MIB, Caps, Mount, Order, Ran
-from tts.sandboxes.bwrap import MADE, Bwrap, OpenBox
+from tts.sandboxes.bwrap import Bwrap, OpenBox
+from tts.sandboxes.etc import MADE, etc
 from tts.sandboxes.groups import Group, controllers, grouped, sweep
 from tts.sandboxes.named import mount_of, sandbox
 from tts.sandboxes.none import NoSandbox
@@ -282,3 +283,39 @@ def test_no_setting_of_the_kernel_can_be_written(workspace: Path) -> None:
     script = "for f in kernel/core_pattern kernel/panic vm/overcommit_memory fs/file-max; do "
     script += "( : >>/proc/sys/$f ) 2>/dev/null && echo open $f; done; echo done"
     assert ran(workspace, script).output == "done\n"
+
+
+def test_of_etc_there_are_no_keys_and_no_credentials(tmp_path: Path) -> None:
+    kept = [
+        "ssl/certs/ca.pem",
+        "pki/tls/certs/ca-bundle.crt",
+        "java-17/security/java.security",
+        "maven/m2.conf",
+    ]
+    kept += ["localtime", "pki/ca-trust/extracted/pem/tls.pem"]
+    closed = ["ssl/private/own.key", "pki/tls/private/own.key", "pki/tls/certs/site.pem", "pip.conf", "npmrc"]
+    closed += ["xdg/pip/pip.conf", "maven/settings.xml", "java-17/management/jmxremote.password", "pki/rpm/x"]
+    closed += ["shadow", "krb5.keytab", "gitconfig", "ca-certificates/own"]
+    for name in (*kept, *closed, "hosts"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).touch()
+    (tmp_path / "timezone").symlink_to("gone")
+    for online in (False, True):
+        shown = [(path, target) for path, target in etc(tmp_path / "made", online=online, host=tmp_path)]
+        paths = [path for path, _ in shown]
+        assert all(any((tmp_path / name).is_relative_to(path) for path in paths) for name in kept)
+        assert not any((tmp_path / name).is_relative_to(path) for path in paths for name in closed)
+        assert (tmp_path / "hosts" in paths) is online
+        assert len({target for _, target in shown}) == len(shown)
+        assert {f"/etc/{name}" for name in MADE} <= {target for _, target in shown}
+
+
+@needs_bwrap
+def test_programs_find_their_settings(workspace: Path) -> None:
+    code = "import ssl; c = ssl.create_default_context(); print(len(c.get_ca_certs()) > 9)"
+    certificates = Path("/etc/ssl/certs/ca-certificates.crt").exists()
+    script = f"{sys.executable} -c '{code}'; git init -q . && echo git; ls /etc/ssl/private /etc/pip.conf"
+    lines = ran(workspace, script).output.splitlines()
+    assert lines[0] == "True" or not certificates
+    assert "git" in lines
+    assert sum("No such file" in line for line in lines) == 2

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from tts.errors import Infra, UsageError
 from tts.sandboxes.box import CAPS, INSIDE, Caps, Mount, Order, Ran
+from tts.sandboxes.etc import MADE, etc
 from tts.sandboxes.groups import Group, Run, grouped
 from tts.sandboxes.mounts import HOME, TMP, check, held, shown
 from tts.sandboxes.preflight import bubblewrap
@@ -19,29 +20,6 @@ from tts.sandboxes.processes import UNRUNNABLE, Launch, Unrunnable, carry_out, f
 from tts.sandboxes.setting import limited, variables
 from tts.sandboxes.table import alive, descendants, parent, send
 from tts.sandboxes.watch import Meter, Watch, folder
-
-USER = "1000"
-
-ETC = (
-    *("ld.so.cache", "ld.so.conf", "ld.so.conf.d", "ssl", "ca-certificates", "ca-certificates.conf", "pki"),
-    *("alternatives", "localtime", "timezone", "os-release", "debian_version", "mime.types", "magic"),
-    *("protocols", "services", "fonts", "pip.conf", "xdg/pip"),
-)
-"""What of /etc is shown besides the files that are made for the box; programs look for these."""
-
-ETC_PATTERNS = ("java*", "maven*")
-
-ONLINE = ("resolv.conf", "hosts", "gai.conf")
-"""What of /etc is shown to commands that may use the network."""
-
-MADE = {
-    "passwd": f"root:x:0:0:root:/root:/usr/sbin/nologin\nagent:x:{USER}:{USER}:agent:{HOME}:/bin/bash\n"
-    "nobody:x:65534:65534:nobody:/nonexistent:/usr/sbin/nologin\n",
-    "group": f"root:x:0:\nagent:x:{USER}:\nnogroup:x:65534:\n",
-    "nsswitch.conf": "passwd: files\ngroup: files\nhosts: files dns\n",
-    "hosts": "127.0.0.1 localhost sandbox\n::1 localhost\n",
-}
-"""The files of /etc that are made for each box."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +92,9 @@ class OpenBox:
     def _options(self, order: Order) -> list[str]:
         """Return what bubblewrap is told by a file, where no other process can read it."""
         env = {**variables(self.sandbox.env, home=HOME), **order.env}
-        words = [*_system(), *_etc(self.place, online=order.network)]
+        words = _system()
+        for path, target in etc(self.place, online=order.network):
+            words += ["--ro-bind", str(path), target]
         roots = {TMP: self.place / "tmp", HOME: self.place / "home"}
         mounts = shown(self.sandbox.mounts, self.cwd, self.workspace)
         for target, place in (*roots.items(), *held(mounts, roots).items()):
@@ -134,17 +114,6 @@ def _system() -> list[str]:
         elif path.is_dir():
             words += ["--ro-bind", str(path), str(path)]
     return [*words, "--proc", "/proc", "--dev", "/dev"]
-
-
-def _etc(place: Path, *, online: bool) -> list[str]:
-    etc = Path("/etc")
-    paths = [etc / name for name in (*ETC, *(ONLINE if online else ()))]
-    paths += [path for pattern in ETC_PATTERNS for path in etc.glob(pattern)]
-    words = [word for path in paths if path.exists() for word in ("--ro-bind", str(path), str(path))]
-    for name in MADE:
-        if not (online and name in ONLINE):
-            words += ["--ro-bind", str(place / name), f"/etc/{name}"]
-    return words
 
 
 def _closing(caps: Caps) -> list[str]:
