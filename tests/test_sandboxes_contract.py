@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import secrets
 import shutil
 import sys
 import time
@@ -34,6 +35,12 @@ def workspace(tmp_path: Path) -> Path:
     place.mkdir(parents=True)
     (place / "here.txt").write_text("here\n")
     return place
+
+
+@pytest.fixture
+def nap() -> str:
+    """Seconds to sleep, by which the processes of one test are known also while others run beside it."""
+    return f"40.{secrets.randbelow(10**12):012d}"
 
 
 def opened(sandbox: Sandbox, workspace: Path, use: Callable[[Box], Awaitable[None]]) -> None:
@@ -160,19 +167,19 @@ def test_what_cannot_be_run_is_a_result(sandbox: Sandbox, workspace: Path) -> No
 DAEMON = "setsid sh -c 'trap \"\" TERM HUP; (sleep {n}; true) & sleep {n}; true' >/dev/null 2>&1 </dev/null &"
 
 
-def test_nothing_outlives_its_command(sandbox: Sandbox, workspace: Path) -> None:
-    result = ran(sandbox, workspace, DAEMON.format(n=41.4142) + " (sleep 41.4142 &) ; echo done")
+def test_nothing_outlives_its_command(sandbox: Sandbox, workspace: Path, nap: str) -> None:
+    result = ran(sandbox, workspace, DAEMON.format(n=nap) + f" (sleep {nap} &) ; echo done")
     assert (result.output, result.ended) == ("done\n", "exited")
     assert result.seconds < 10, "a child that holds the output open does not make it last"
-    assert running("41.4142") == []
+    assert running(nap) == []
 
 
-def test_a_time_out_ends_the_whole_tree(sandbox: Sandbox, workspace: Path) -> None:
-    script = DAEMON.format(n=42.4242) + " trap '' TERM; echo begun; sleep 42.4242"
+def test_a_time_out_ends_the_whole_tree(sandbox: Sandbox, workspace: Path, nap: str) -> None:
+    script = DAEMON.format(n=nap) + f" trap '' TERM; echo begun; sleep {nap}"
     result = ran(sandbox, workspace, script, Order([], seconds=0.3))
     assert (result.ended, result.returncode, result.output) == ("timeout", -9, "begun\n")
     assert result.seconds < 10
-    assert running("42.4242") == []
+    assert running(nap) == []
 
 
 def test_a_command_that_is_stopped_may_tidy_up(sandbox: Sandbox, workspace: Path) -> None:
@@ -182,48 +189,48 @@ def test_a_command_that_is_stopped_may_tidy_up(sandbox: Sandbox, workspace: Path
     assert (workspace / "tidy").read_text() == "tidied\n"
 
 
-def test_cancelling_ends_the_tree_before_it_returns(sandbox: Sandbox, workspace: Path) -> None:
+def test_cancelling_ends_the_tree_before_it_returns(sandbox: Sandbox, workspace: Path, nap: str) -> None:
     async def main() -> None:
         async with sandbox.open(workspace) as box, anyio.create_task_group() as group:
 
             def begun(line: str) -> None:
-                assert running("44.4444")
+                assert running(nap)
                 group.cancel_scope.cancel()
 
-            script = DAEMON.format(n=44.4444) + " echo begun; trap '' TERM; sleep 44.4444"
+            script = DAEMON.format(n=nap) + f" echo begun; trap '' TERM; sleep {nap}"
             await box.run(Order(["sh", "-c", script], heard=begun))
             raise AssertionError("the command came to an end")
 
     anyio.run(main)
-    assert running("44.4444") == []
+    assert running(nap) == []
     assert [path.name for path in workspace.parent.iterdir()] == ["tree"]
 
 
 def test_an_error_of_the_listener_ends_the_command_and_comes_as_itself(
-    sandbox: Sandbox, workspace: Path
+    sandbox: Sandbox, workspace: Path, nap: str
 ) -> None:
     def heard(line: str) -> None:
         raise LimitReached(line)
 
     with pytest.raises(LimitReached, match="too much"):
-        ran(sandbox, workspace, "echo too much; exec sleep 45.4545", Order([], heard=heard))
-    assert running("45.4545") == []
+        ran(sandbox, workspace, f"echo too much; exec sleep {nap}", Order([], heard=heard))
+    assert running(nap) == []
 
 
 @pytest.mark.parametrize(
     ("script", "ended"),
     [
-        ("for i in $(seq 60); do sleep 46.4646 & done; wait", "processes"),
-        ("for i in 1 2 3 4; do head -c 5000000 /dev/zero >$HOME/$i; done; sleep 46.4646", "size"),
+        ("for i in $(seq 60); do sleep NAP & done; wait", "processes"),
+        ("for i in 1 2 3 4; do head -c 5000000 /dev/zero >$HOME/$i; done; sleep NAP", "size"),
         ("for i in 1 2 3 4; do head -c 5000000 /dev/zero >f$i; done", "size"),
-        ("for i in 1 2 3; do (head -c 99000000 /dev/zero; sleep 46.4646) | tail -n 1 & done; wait", "memory"),
+        ("for i in 1 2 3; do (head -c 99000000 /dev/zero; sleep NAP) | tail -n 1 & done; wait", "memory"),
     ],
 )
-def test_limits_end_a_command(sandbox: Sandbox, workspace: Path, script: str, ended: Ended) -> None:
-    result = ran(sandbox, workspace, script, Order([], seconds=20))
+def test_limits_end_a_command(sandbox: Sandbox, workspace: Path, nap: str, script: str, ended: Ended) -> None:
+    result = ran(sandbox, workspace, script.replace("NAP", nap), Order([], seconds=20))
     assert result.ended == ended
     assert result.seconds < 10
-    assert running("46.4646") == []
+    assert running(nap) == []
 
 
 def test_no_file_grows_past_the_limit_and_no_core_is_left(sandbox: Sandbox, workspace: Path) -> None:
