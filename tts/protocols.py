@@ -240,8 +240,13 @@ class Scope(Protocol):
         """Return the rollout's summary, made once; one without content where it could not be made."""
         ...
 
-    async def compare(self, groups: Sequence[Sequence[Rollout]], *, votes: int) -> list[Tally]:
-        """Return the first `votes` votes on each group, over its display orders; fewer where refused."""
+    async def compare(
+        self, groups: Sequence[Sequence[Rollout]], *, votes: int, ordered: bool = False
+    ) -> list[Tally]:
+        """Return the first `votes` votes on each group, over its display orders; fewer where refused.
+
+        With `ordered` every vote is on the group as it stands, so votes on one group share one prompt.
+        """
         ...
 
     def enter(self, pool: Pool, *, label: str, keep: float = 0.0, keep_rollouts: float = 0.0) -> Scope:

@@ -199,10 +199,16 @@ class StageScope:
             return done.result
         return Summary(rollout=rollout.key, status="failed", covered=0.0, error=str(done.error))
 
-    async def compare(self, groups: Sequence[Sequence[Rollout]], *, votes: int) -> list[Tally]:
-        """Return the first `votes` votes on each group; `display_orders` says in which orders."""
+    async def compare(
+        self, groups: Sequence[Sequence[Rollout]], *, votes: int, ordered: bool = False
+    ) -> list[Tally]:
+        """Return the first `votes` votes on each group: as it stands, or in the `display_orders`."""
         candidates = await self._candidates(rollout for group in groups for rollout in group)
-        ballots = [self._ballots([r.key for r in group], candidates, votes) for group in groups]
+        held = [[r.key for r in group if r.key in candidates] for group in groups]
+        orders = [[(tuple(g), votes)] if ordered and len(g) > 1 else display_orders(g, votes) for g in held]
+        ballots = [
+            [self._ballot([candidates[key] for key in order], n) for order, n in each] for each in orders
+        ]
         asked = iter(await self._ask_each([effects for ballot in ballots for effects in ballot]))
         answers = [[next(asked) for _ in ballot] for ballot in ballots]
         tallies = [
@@ -226,13 +232,6 @@ class StageScope:
 
     def _summary(self, rollout: Rollout) -> Effect[Summary]:
         return self.effect("summary", Summary, by="summarizer", inputs=(rollout.key,), read=(rollout,))
-
-    def _ballots(
-        self, group: Sequence[str], candidates: Mapping[str, Candidate], votes: int
-    ) -> list[list[Effect[Verdict]]]:
-        """Return the verdict effects on a group, one list per display order."""
-        orders = display_orders([key for key in group if key in candidates], votes)
-        return [self._ballot([candidates[key] for key in order], n) for order, n in orders]
 
     def _ballot(self, shown: Sequence[Candidate], n: int) -> list[Effect[Verdict]]:
         """Return n verdict effects on one display order."""

@@ -172,13 +172,15 @@ class ReplayScope:
         """Return an empty summary: trajectories are not recorded, and recorded judges need none."""
         return Summary(key=f"{rollout.key}/summary", rollout=rollout.key)
 
-    async def compare(self, groups: Sequence[Sequence[Rollout]], *, votes: int) -> list[Tally]:
+    async def compare(
+        self, groups: Sequence[Sequence[Rollout]], *, votes: int, ordered: bool = False
+    ) -> list[Tally]:
         """Return the first recorded votes on each group, display orders in turn; fewer where fewer are there.
 
         Raises:
             Refused: a group has no recorded vote.
         """
-        recorded = [self._recorded(group)[:votes] for group in groups]
+        recorded = [self._recorded(group, ordered=ordered)[:votes] for group in groups]
         new = [v for found in recorded for v in found if id(v) not in self.visit.paid]
         self.visit.paid.update(id(v) for v in new)
         self._pay([v.cost for v in new])
@@ -221,12 +223,13 @@ class ReplayScope:
             sums = {name: known_sum([getattr(c, name) for c in costs]) for name in ADDITIVE}
             self.visit.costs.append(Cost(**sums, critical_seconds=slowest))
 
-    def _recorded(self, group: Sequence[Rollout]) -> Sequence[RecordedVerdict]:
-        numbers = frozenset(self.deck.sample_of(r).number for r in group)
-        if numbers not in self.votes:
-            listed = ", ".join(map(str, sorted(numbers)))
+    def _recorded(self, group: Sequence[Rollout], *, ordered: bool) -> Sequence[RecordedVerdict]:
+        shown = tuple(self.deck.sample_of(r).number for r in group)
+        if frozenset(shown) not in self.votes:
+            listed = ", ".join(map(str, sorted(shown)))
             self.visit.refuse(f"no recorded verdict shows just the samples {listed}")
-        return self.votes[numbers]
+        recorded = self.votes[frozenset(shown)]
+        return [v for v in recorded if v.shown == shown] if ordered else recorded
 
     def _tally(self, group: Sequence[Rollout], recorded: Sequence[RecordedVerdict]) -> Tally:
         keys = {self.deck.sample_of(r).number: r.key for r in group}
