@@ -23,10 +23,12 @@ from dataclasses import dataclass, replace
 from math import ceil
 from typing import ClassVar
 
-from tts.equivalence import classes, equivalence
+from tts.equivalence import equivalence
 from tts.errors import UsageError
 from tts.protocols import Scope
 from tts.types import Pool, Rollout, Tally
+
+from .entrants import entrants
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,30 +64,20 @@ class RTV:
 
     async def __call__(self, pool: Pool, scope: Scope) -> Pool:
         """Return the survivors, best first: by rounds won, then by votes won, then by the draw."""
-        entrants = self._entrants(pool.rollouts)
-        record = {rollout.key: (0, 0) for rollout in entrants}
+        entered = [equal[0] for equal in entrants(pool.rollouts, self.merge)]
+        left = entered or sorted(pool, key=lambda r: r.key)[: self.keep]
+        record = {rollout.key: (0, 0) for rollout in left}
         round_ = 0
-        while len(entrants) > self.keep:
+        while len(left) > self.keep:
             round_ += 1
-            groups = self._groups(entrants, scope, round_)
-            entrants = await self._round(groups, record, scope)
-        ranked = sorted(entrants, key=lambda rollout: record[rollout.key], reverse=True)
+            groups = self._groups(left, scope, round_)
+            left = await self._round(groups, record, scope)
+        ranked = sorted(left, key=lambda rollout: record[rollout.key], reverse=True)
         return replace(pool, rollouts=tuple(ranked), ranked=True)
 
-    def _entrants(self, rollouts: Sequence[Rollout]) -> list[Rollout]:
-        ordered = sorted(rollouts, key=lambda r: r.key)
-        numbers = classes([r.output for r in ordered], self.merge or "exact")
-        usable = [(r, number) for r, number in zip(ordered, numbers, strict=True) if number is not None]
-        if self.merge is None:
-            return [r for r, _ in usable] or ordered[: self.keep]
-        first: dict[int, Rollout] = {}
-        for rollout, number in usable:
-            first.setdefault(number, rollout)
-        return list(first.values()) or ordered[: self.keep]
-
-    def _groups(self, entrants: Sequence[Rollout], scope: Scope, round_: int) -> list[list[Rollout]]:
+    def _groups(self, left: Sequence[Rollout], scope: Scope, round_: int) -> list[list[Rollout]]:
         """Return the round's groups; one of a single rollout is a bye."""
-        order = sorted(entrants, key=lambda r: r.key)
+        order = sorted(left, key=lambda r: r.key)
         scope.rng("pairing", f"round-{round_}").shuffle(order)
         n_groups = max(ceil(len(order) / self.group), self.keep)
         return [order[i::n_groups] for i in range(n_groups)]
