@@ -146,6 +146,27 @@ def test_what_commands_can_write_is_nobodys_source(tmp_path: Path, data: Path) -
 
 
 @needs_bwrap
+def test_a_link_to_a_source_cannot_be_turned_elsewhere(tmp_path: Path, workspace: Path, data: Path) -> None:
+    (tmp_path / "secret").mkdir()
+    (tmp_path / "secret" / "file").write_text("secret\n")
+    (cache := tmp_path / "cache").mkdir()
+    (cache / "link").symlink_to("../data")
+
+    async def use(box: Box) -> None:
+        await box.run(Order(["ln", "-sfn", "../secret", "/opt/cache/link"], seconds=20))
+        assert (await box.run(Order(["cat", "/opt/file"], seconds=20))).output == "mounted\n"
+
+    used(workspace, (Mount(cache, "/opt/cache", writable=True), Mount(cache / "link/file", "/opt/file")), use)
+    assert (cache / "link").resolve() == tmp_path / "secret"
+
+
+@needs_bwrap
 def test_the_command_line_is_told_at_once(data: Path) -> None:
     with pytest.raises(UsageError, match="PATH:/opt/name"):
         sandbox(mounts=[Mount(data, f"{INSIDE}/data")])
+
+
+def test_a_python_where_the_workspace_is_to_be_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tts.sandboxes.mounts.pythons", lambda: [Path(f"{INSIDE}/.venv")])
+    with pytest.raises(UsageError, match="install tts elsewhere"):
+        check(())

@@ -14,7 +14,7 @@ from tts.errors import Infra, UsageError
 from tts.sandboxes.box import CAPS, INSIDE, Caps, Mount, Order, Ran
 from tts.sandboxes.etc import MADE, etc
 from tts.sandboxes.groups import Group, Run, grouped
-from tts.sandboxes.mounts import HOME, TMP, check, held, shown
+from tts.sandboxes.mounts import HOME, TMP, check, held, settled, shown
 from tts.sandboxes.preflight import bubblewrap
 from tts.sandboxes.processes import UNRUNNABLE, Launch, Unrunnable, carry_out, filled
 from tts.sandboxes.setting import limited, variables
@@ -55,8 +55,9 @@ class Bwrap:
     ) -> AsyncGenerator[OpenBox]:
         """Open a box around a folder; a folder `box-…` beside it holds its HOME and /tmp while it is open."""
         bubblewrap()
-        root, several = workspace.resolve(), (*self.mounts, *mounts)  # noqa: ASYNC240
-        check(several, at, root)
+        root = workspace.resolve()  # noqa: ASYNC240
+        check((*self.mounts, *mounts), at, root)
+        several = tuple(map(settled, (*self.mounts, *mounts)))
         async with folder(root, MADE) as place, grouped(self.caps) as group:
             meter = Meter(self.caps, (root, place / "home", place / "tmp"))
             yield OpenBox(replace(self, mounts=several), root, place, at, group, meter)

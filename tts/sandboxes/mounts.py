@@ -30,7 +30,7 @@ _REPLACED = (errno.ENOTDIR, errno.ELOOP)
 
 def shown(mounts: Sequence[Mount], at: str, workspace: Path) -> list[Mount]:
     """Return all that a box shows beside the system, in order: the workspace, this Python and the mounts."""
-    own = (Mount(path) for path in pythons() if not path.is_relative_to(SYSTEM.source))
+    own = (settled(Mount(path)) for path in pythons() if not path.is_relative_to(SYSTEM.source))
     return [Mount(workspace, at, writable=True), *own, *mounts]
 
 
@@ -38,8 +38,8 @@ def check(mounts: Sequence[Mount], at: str = INSIDE, workspace: Path = NOWHERE) 
     """Check mounts before a box is opened around a workspace that is shown at `at`.
 
     Raises:
-        UsageError: a source is missing, or a target is no full path, would hide the workspace, HOME or /tmp,
-            or could be moved by a command.
+        UsageError: a source is missing, a target is no full path, would hide the workspace, HOME or /tmp, or
+            could be moved by a command; or this Python lies where the workspace is to be.
     """
     for mount in mounts:
         if not mount.source.exists():
@@ -47,12 +47,21 @@ def check(mounts: Sequence[Mount], at: str = INSIDE, workspace: Path = NOWHERE) 
     for target in (at, *(mount.seen for mount in mounts)):
         if not target.startswith("/") or target.strip("/") == "" or ".." in PurePosixPath(target).parts:
             raise UsageError(f"a place in the sandbox is a full path other than /, not {target!r}")
+    if any(_within(str(path), at) for path in pythons()):
+        raise UsageError(
+            f"tts runs on a Python in {at}, where a box shows the workspace: install tts elsewhere"
+        )
     for mount in mounts:
         if hidden := [place for place in (at, HOME, TMP) if _within(place, mount.seen)]:
             raise UsageError(f"cannot mount {mount.source} at {mount.seen}: it would hide {hidden[0]}")
     for inner, outer in permutations([*shown(mounts, at, workspace), SYSTEM], 2):
         if why := _clash(inner, outer):
             raise UsageError(f"cannot mount {inner.source} at {inner.seen}: {why}")
+
+
+def settled(mount: Mount) -> Mount:
+    """Return a mount whose source has no links on its way, which a command could turn elsewhere."""
+    return Mount(mount.source.resolve(), mount.seen, mount.writable)
 
 
 def _clash(inner: Mount, outer: Mount) -> str:
