@@ -4,11 +4,16 @@ from __future__ import annotations
 
 from tts.pipeline import Pipeline
 
+from .blitz import Blitz
+from .bradley_terry import BradleyTerry
+from .knockout import Knockout
+from .league import League
 from .pdr import PDR
 from .race import Race
 from .refine import Refine
 from .rtv import RTV
 from .sample import Sample
+from .swiss import Swiss
 from .vote import Vote
 
 
@@ -30,6 +35,31 @@ def short(m: int = 3, n: int = 8) -> Pipeline:
 def rtv(n: int = 16) -> Pipeline:
     """Recursive Tournament Voting over n attempts."""
     return Pipeline(Sample(n), RTV())
+
+
+def knockout(n: int = 16) -> Pipeline:
+    """A knockout of n attempts, each pair compared four times."""
+    return Pipeline(Sample(n), Knockout())
+
+
+def league(n: int = 16) -> Pipeline:
+    """A league of n attempts, in which each meets four others."""
+    return Pipeline(Sample(n), League())
+
+
+def swiss(n: int = 16) -> Pipeline:
+    """n attempts and two votes for each, asked where those meet who stand close."""
+    return Pipeline(Sample(n), Swiss())
+
+
+def blitz(n: int = 16) -> Pipeline:
+    """n attempts, compared four at a time; what follows from what is known is not asked."""
+    return Pipeline(Sample(n), Blitz())
+
+
+def bradley_terry(n: int = 16) -> Pipeline:
+    """n attempts, two votes on each pair of them, and the strongest by a fit to all votes."""
+    return Pipeline(Sample(n), BradleyTerry())
 
 
 def pdr(n: int = 16) -> Pipeline:
