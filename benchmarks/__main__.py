@@ -18,9 +18,10 @@ MEANING = {0: "met", 1: "MISSED", 2: "not measured"}
 
 
 def names() -> list[str]:
-    """Return the names of the benchmarks: the modules here that can be run."""
-    runnable = (path for path in HERE.glob("[a-z]*.py") if "__main__" in path.read_text(encoding="utf-8"))
-    return sorted(path.stem for path in runnable)
+    """Return the names of the benchmarks: the modules and packages here that can be run."""
+    modules = (path for path in HERE.glob("[a-z]*.py") if "__main__" in path.read_text(encoding="utf-8"))
+    packages = (path.parent for path in HERE.glob("[a-z]*/__main__.py"))
+    return sorted(path.stem for path in (*modules, *packages))
 
 
 def circumstances() -> str:

@@ -11,8 +11,8 @@ from tts.types import Rollout
 def entrants(rollouts: Sequence[Rollout], merge: str | None) -> list[list[Rollout]]:
     """Return the rollouts in classes of equal outputs, classes and their members in the order of the keys.
 
-    `merge` names the equivalence; None lets each rollout be a class.  Rollouts without an output are left out;
-    the list is empty where no rollout has one.
+    `merge` names the equivalence; None lets each rollout be a class.  Rollouts without an output are left
+    out; the list is empty where no rollout has one.
     """
     ordered = sorted(rollouts, key=lambda rollout: rollout.key)
     numbers = classes([rollout.output for rollout in ordered], merge or "exact")

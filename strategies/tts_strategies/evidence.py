@@ -16,16 +16,18 @@ three faithful tests do.  A test's result on its own author's candidate says not
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import lgamma
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import betaln, logit, logsumexp
+from scipy.special import gammaln
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
 _SIZES = 0.6
 """Both parameters of the beta-binomial that the number of right candidates comes from."""
+_PRIOR = lgamma(2 * _SIZES) - 2 * lgamma(_SIZES)
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,31 +55,38 @@ def odds(passed: Floats, authors: Ints, model: TestModel) -> Floats:
     if not tests:
         return np.zeros((tasks, n))
     ran = ~np.isnan(passed)
-    own = authors[:, None] == np.arange(n)
-    counts = (ran & ~own).astype(np.float64)
+    candidates: Ints = np.arange(n, dtype=np.int64)
+    others: NDArray[np.bool_] = np.not_equal(authors[:, None], candidates)
+    counts: Floats = np.where(ran & others, 1.0, 0.0)
     sets = np.where(ran, passed, 0.0)
     weight = _weights(sets, counts, authors, model)
     right = np.einsum("th,thc->tc", weight[:, :-1], sets) + weight[:, -1:] / 2
     surest = 1 / (1 + np.exp(-model.surest))
-    return np.asarray(logit(np.clip(right, 1 - surest, surest)))
+    bounded: Floats = np.clip(right, 1 - surest, surest)
+    return np.log(bounded) - np.log1p(-bounded)
 
 
 def _weights(sets: Floats, counts: Floats, authors: Ints, model: TestModel) -> Floats:
     """Return the probability of each test's set being the right one, and last of no test being faithful."""
     n = sets.shape[2]
-    same = np.einsum("thc,tac,tac->tha", sets, sets, counts)
-    same += np.einsum("thc,tac,tac->tha", 1 - sets, 1 - sets, counts)
+    same = _agreement(sets, counts)
     ran = counts.sum(axis=2)[:, None, :]
     in_set = np.where(authors >= 0, sets[:, :, authors], 1.0)
     faithful = np.where(in_set > 0, model.faithful_right, model.faithful_wrong)
     word = same * np.log(1 - model.slip) + (ran - same) * np.log(model.slip) + ran * np.log(2.0)
-    fit = np.logaddexp(np.log(faithful) + word, np.log1p(-faithful)).sum(axis=2)
-    size = sets.sum(axis=2)
-    fit += betaln(size + _SIZES, n - size + _SIZES) - betaln(_SIZES, _SIZES)
-    fit -= np.log(
-        (np.einsum("thc,tac->tha", sets, sets) + np.einsum("thc,tac->tha", 1 - sets, 1 - sets) == n).sum(
-            axis=2
-        )
-    )
-    fit = np.concatenate([fit, np.zeros((len(fit), 1))], axis=1)
-    return np.asarray(np.exp(fit - logsumexp(fit, axis=1, keepdims=True)))
+    fit: Floats = np.logaddexp(np.log(faithful) + word, np.log1p(-faithful)).sum(axis=2)
+    size: Floats = np.asarray(sets.sum(axis=2), dtype=np.float64)
+    of_size: Floats = gammaln(size + _SIZES) + gammaln(n - size + _SIZES) - gammaln(n + 2 * _SIZES)
+    fit += np.asarray(of_size + _PRIOR, dtype=np.float64)
+    fit -= np.log((_agreement(sets, np.ones_like(counts)) == n).sum(axis=2))  # a set that is named twice
+    none: Floats = np.zeros((len(fit), 1))
+    fit = np.concatenate([fit, none], axis=1)
+    weight = np.exp(fit - fit.max(axis=1, keepdims=True))
+    return np.asarray(weight / weight.sum(axis=1, keepdims=True), dtype=np.float64)
+
+
+def _agreement(sets: Floats, counts: Floats) -> Floats:
+    """Return on how many candidates that count each test (last axis) agrees with each set."""
+    both = np.einsum("thc,tac->tha", sets, sets * counts, optimize=True)
+    neither = np.einsum("thc,tac->tha", 1 - sets, (1 - sets) * counts, optimize=True)
+    return np.asarray(both + neither)

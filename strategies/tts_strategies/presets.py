@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from tts.pipeline import Pipeline
 
+from .ab_mcts import ABMCTS
+from .arena import Arena
 from .blitz import Blitz
 from .bradley_terry import BradleyTerry
 from .knockout import Knockout
@@ -11,8 +13,10 @@ from .league import League
 from .pdr import PDR
 from .race import Race
 from .refine import Refine
+from .rsa import RSA
 from .rtv import RTV
 from .sample import Sample
+from .self_refine import SelfRefine
 from .swiss import Swiss
 from .vote import Vote
 
@@ -62,6 +66,11 @@ def bradley_terry(n: int = 16) -> Pipeline:
     return Pipeline(Sample(n), BradleyTerry())
 
 
+def arena(n: int = 16) -> Pipeline:
+    """n attempts, and at most 5 votes for each two of them, each spent where it tells most."""
+    return Pipeline(Sample(n), Arena(votes=5 * n // 2))
+
+
 def pdr(n: int = 16) -> Pipeline:
     """n attempts, then n refined ones that each see four of them at random; the first of these is taken."""
     return Pipeline(Sample(n), Refine(n, priors="random"))
@@ -75,3 +84,33 @@ def pdr_short(n: int = 16) -> Pipeline:
 def pdr_rtv(n: int = 16) -> Pipeline:
     """n attempts, a tournament to the best four, n refined attempts, a tournament to the best one."""
     return Pipeline(Sample(n), RTV(keep=min(4, n)), Refine(n), RTV())
+
+
+def pdr_single(n: int = 16) -> Pipeline:
+    """n attempts, then n refined ones that each see their own earlier one; the first of these is taken."""
+    return Pipeline(Sample(n), Refine(n, priors="single"))
+
+
+def select_k(n: int = 16) -> Pipeline:
+    """n attempts, a tournament to the best four, and n refined ones that see these; the first is taken."""
+    return Pipeline(Sample(n), RTV(keep=min(4, n)), Refine(n))
+
+
+def per_sample(n: int = 16) -> Pipeline:
+    """For short outputs: n drafts, n/2 that each see four picked for them, n/4 from those, and a vote."""
+    return Pipeline(PDR((n, max(1, n // 2), max(1, n // 4)), distill="per-sample"), Vote())
+
+
+def rsa(n: int = 16) -> Pipeline:
+    """n attempts, ten times replaced by n that each see four of the last, and a majority vote."""
+    return Pipeline(RSA(n), Vote())
+
+
+def self_refine() -> Pipeline:
+    """One attempt, refined up to four times from its own summary."""
+    return Pipeline(Sample(1), SelfRefine())
+
+
+def ab_mcts(n: int = 16) -> Pipeline:
+    """n rollouts in a tree, wider or deeper as their scores say; a judge scores them (extra: search)."""
+    return Pipeline(ABMCTS(n))

@@ -1,0 +1,1 @@
+"""Selection in a simulated world whose truth is known. Whatever comes out of it is simulated."""
