@@ -18,6 +18,7 @@ from pathlib import Path
 from anyio import to_thread
 
 from tts.errors import Infra, LimitReached
+from tts.workspaces.limits import check_binary
 from tts.workspaces.removal import remove
 from tts.workspaces.running import git
 from tts.workspaces.template import EXACT, JUNK, Template
@@ -31,6 +32,10 @@ RULES = (".gitignore", ".gitattributes")
 """Files that git reads whole before any other."""
 
 
+MOST_LEFT_OUT = 1_000
+"""So many places may be left out: git looks through all of them for each file."""
+
+
 @dataclass(frozen=True, slots=True)
 class Scratch:
     """A repository of its own over a template's objects, with an index at the base commit."""
@@ -42,10 +47,12 @@ class Scratch:
         """Return what git prints of the tree, by this repository.
 
         Raises:
+            LimitReached: it took too much memory or time.
             Infra: git failed.
         """
         env = {"GIT_DIR": str(self.folder), "GIT_WORK_TREE": str(self.tree)}
-        return await git("-c", f"core.hooksPath={os.devnull}", *args, cwd=self.tree, env=env, stdin=stdin)
+        no_hooks = ("-c", f"core.hooksPath={os.devnull}")
+        return await git(*no_hooks, *args, cwd=self.tree, env=env, stdin=stdin, hostile=True)
 
     def attribute(self, more: str = "") -> None:
         """Set the attributes of all files."""
@@ -97,7 +104,8 @@ async def patch_of(template: Template, tree: Path, most_bytes: int) -> str:
     that is gone, or a link now, has lost all its files.
 
     Raises:
-        LimitReached: what changed, or the patch, is larger than `most_bytes`; or no text can hold it.
+        LimitReached: what changed, or the patch, is larger than `most_bytes`; or no text can hold it; or git
+            takes too much memory or time over it.
         Infra: git could not read the files.
     """
     async with scratch_of(template, tree) as scratch:
@@ -248,6 +256,10 @@ class Clearing:
             self._leave(entry.path)  # its rights may be another's, outside the tree
 
     def _leave(self, path: str) -> None:
+        if len(self.left_out) == MOST_LEFT_OUT:
+            raise LimitReached(
+                f"more than {MOST_LEFT_OUT:,} places that no patch can hold, such as repositories inside"
+            )
         self.left_out.append(os.path.relpath(path, self.tree))
 
 
@@ -279,9 +291,9 @@ async def applies(template: Template, tree: Path, patch: str) -> bool:
     """Return whether a patch applies to the template's commit; the tree is not touched."""
     async with scratch_of(template, tree) as scratch:
         try:
-            await scratch.git(
-                "apply", "--cached", "--check", "-", stdin=patch.encode("utf-8", "surrogateescape")
-            )
-        except (Infra, UnicodeEncodeError):
+            data = patch.encode("utf-8", "surrogateescape")
+            check_binary(data)
+            await scratch.git("apply", "--cached", "--check", "-", stdin=data)
+        except (Infra, LimitReached, UnicodeEncodeError):
             return False
     return True

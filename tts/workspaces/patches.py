@@ -11,8 +11,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from tts.errors import UsageError
+from tts.errors import LimitReached, UsageError
 from tts.hostile import line
+from tts.workspaces.limits import MAPPED, check_binary, limited, passed
 
 SAFE = (
     *("-c", f"core.hooksPath={os.devnull}", "-c", "core.fsmonitor=false"),
@@ -47,13 +48,13 @@ class Scratch:
     folder: Path
     env: Mapping[str, str]
 
-    def git(self, *args: str) -> bytes:
+    def git(self, *args: str, stdin: bytes = b"") -> bytes:
         """Return what git prints there.
 
         Raises:
             Unlanded: it failed.
         """
-        return git(*args, cwd=self.folder, env=self.env)
+        return git(*args, cwd=self.folder, env=self.env, stdin=stdin)
 
 
 def top_of(repo: Path) -> Path:
@@ -100,11 +101,21 @@ def without(patch: str, repo: Path, base: str, paths: Iterable[str]) -> str:
     Raises:
         Unlanded: the patch does not fit its base.
     """
+    left_out = set(paths)
     with scratch_of(repo) as scratch:
-        tree = applied(scratch, patch, base, "--cached")
-        left_out = [f":(exclude,literal,top){path}" for path in paths]
+        kept = [
+            c
+            for c in changes_of(scratch, base, applied(scratch, patch, base, "--cached"))
+            if c.path not in left_out
+        ]
+        rows = (f"{c.after} {c.blob}\t{c.path}\0" for c in kept)
+        scratch.git("read-tree", base)
+        scratch.git(
+            "update-index", "-z", "--index-info", stdin="".join(rows).encode("utf-8", "surrogateescape")
+        )
+        tree = scratch.git("write-tree").decode().strip()
         form = ("--binary", "--full-index", "--no-renames", "--no-ext-diff", "--no-textconv")
-        rest = scratch.git("diff-tree", "-r", "-p", *form, base, tree, "--", ":/", *left_out)
+        rest = scratch.git("diff-tree", "-r", "-p", *form, base, tree)
     return rest.decode("utf-8", "surrogateescape")
 
 
@@ -178,9 +189,17 @@ def applied(scratch: Scratch, patch: str, base: str, *how: str) -> str:
 
 
 def written(folder: Path, patch: str) -> Path:
-    """Return a file that holds the patch, byte by byte."""
-    file = folder / "patch"
-    file.write_bytes(patch.encode("utf-8", "surrogateescape"))
+    """Return a file that holds the patch, byte by byte.
+
+    Raises:
+        Unlanded: its binary files come to too much.
+    """
+    file, data = folder / "patch", patch.encode("utf-8", "surrogateescape")
+    try:
+        check_binary(data)
+    except LimitReached as limit:
+        raise Unlanded(str(limit)) from None
+    file.write_bytes(data)
     return file
 
 
@@ -219,21 +238,27 @@ def _environment() -> dict[str, str]:
     return {**kept, **fixed, "GIT_NO_LAZY_FETCH": "1", "LC_ALL": "C"}
 
 
-def git(*args: str, cwd: Path, env: Mapping[str, str] | None = None) -> bytes:
-    """Return what git prints.
+def git(*args: str, cwd: Path, env: Mapping[str, str] | None = None, stdin: bytes = b"") -> bytes:
+    """Return what git prints; it runs under limits of memory and time.
 
     Raises:
         Unlanded: it failed; the message is the line that says why.
     """
     try:
         done = subprocess.run(
-            ["git", *SAFE, *args], cwd=cwd, env={**_environment(), **(env or {})}, capture_output=True
+            [*limited(), "git", *SAFE, *MAPPED, *args],
+            cwd=cwd,
+            env={**_environment(), **(env or {})},
+            input=stdin,
+            capture_output=True,
         )
     except FileNotFoundError:
         told = f"there is no folder {line(str(cwd), 300)}" if not cwd.is_dir() else "git is not installed"
         raise Unlanded(told) from None
     if done.returncode:
         said = done.stderr.decode("utf-8", "replace").strip().splitlines()
+        if limit := passed(done.returncode, "\n".join(said)):
+            raise Unlanded(f"{limit} over the patch")
         errors = [text for text in said if text.startswith(("error:", "fatal:"))] or said or ["no message"]
         raise Unlanded(line(f"git: {errors[0].partition(': ')[2] or errors[0]}", 300))
     return done.stdout

@@ -9,8 +9,9 @@ from pathlib import Path
 
 import anyio
 
-from tts.errors import Infra, UsageError
+from tts.errors import Infra, LimitReached, UsageError
 from tts.types import Task
+from tts.workspaces.limits import MAPPED, limited, passed
 
 SERVE = f"env GIT_GRAFT_FILE={os.devnull} git -c safe.directory=* upload-pack"
 """How a source on this machine is read: it may belong to another user, and its grafts have no say."""
@@ -59,21 +60,37 @@ def not_fetched(task: Task, problem: Infra) -> UsageError | Infra:
     return Infra(told) if far else UsageError(told)
 
 
-async def git(*args: str, cwd: Path, env: Mapping[str, str] | None = None, stdin: bytes = b"") -> bytes:
+async def git(
+    *args: str,
+    cwd: Path,
+    env: Mapping[str, str] | None = None,
+    stdin: bytes = b"",
+    hostile: bool = False,
+) -> bytes:
     """Return what git prints; the user's and the system's settings have no say in it.
+
+    `hostile` is for what reads an attempt's files: git then runs under limits of memory and time.
 
     Raises:
         UsageError: git is not installed.
+        LimitReached: what is hostile took it beyond a limit.
         Infra: git failed; the message is the last line that it said.
     """
     kept = {key: value for key, value in os.environ.items() if not key.startswith("GIT_")}
+    command = [*limited(), "git", *MAPPED] if hostile else ["git"]
     try:
         done = await anyio.run_process(
-            ["git", *SETTINGS, *args], cwd=cwd, env={**kept, **FIXED, **(env or {})}, check=False, input=stdin
+            [*command, *SETTINGS, *args],
+            cwd=cwd,
+            env={**kept, **FIXED, **(env or {})},
+            check=False,
+            input=stdin,
         )
     except FileNotFoundError as problem:
         raise UsageError("git is not installed, or not on PATH; install git and try again") from problem
     if done.returncode:
         said = done.stderr.decode(errors="replace").strip().splitlines() or ["no message"]
+        if hostile and (limit := passed(done.returncode, said[-1])):
+            raise LimitReached(f"{limit} over the attempt's files")
         raise Infra(f"git {args[0]} failed: {said[-1]}")
     return done.stdout
