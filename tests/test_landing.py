@@ -322,3 +322,51 @@ def test_git_keeps_its_own_word_on_repositories_of_others(repo):
         os.chown(place, 12345, 12345)
     with pytest.raises(UsageError, match="dubious ownership"):
         land(patch, repo)
+
+
+def new(path, body, mode="100644"):
+    text = "".join(f"+{row}\n" for row in body.splitlines())
+    count = len(body.splitlines())
+    end = "\\ No newline at end of file\n" if mode == "120000" else ""
+    head = f"diff --git a/{path} b/{path}\nnew file mode {mode}\n--- /dev/null\n+++ b/{path}\n"
+    return f"{head}@@ -0,0 +1,{count} @@\n{text}{end}"
+
+
+@pytest.mark.parametrize(
+    "patch",
+    [
+        new("evil", "here/here/../victim", "120000") + new("here", ".", "120000"),
+        new("deep/one", "../pkg", "120000") + new("evil", "deep/one/../../victim", "120000"),
+        new("evil", ".git/hooks", "120000"),
+        new("a", "b", "120000") + new("b", "a", "120000"),
+    ],
+)
+def test_links_that_lead_out_by_way_of_others_are_refused(repo, patch):
+    base = commit_of(repo)
+    with pytest.raises(Unlanded, match="leads out of the tree"):
+        land(patch, repo)
+    with pytest.raises(Unlanded, match="leads out of the tree"):
+        branch(patch, repo, base, "new", "m")
+    assert not uncommitted(repo)
+
+
+def test_links_inside_are_taken(repo):
+    land(new("deep/one", "../pkg/code.py", "120000") + new("two", "deep/one", "120000"), repo)
+    assert (repo / "two").read_text().startswith("line 0")
+
+
+def test_what_the_users_rules_leave_out_is_refused(repo):
+    emptied = """diff --git a/.gitignore b/.gitignore
+--- a/.gitignore
++++ b/.gitignore
+@@ -1,2 +0,0 @@
+-*.log
+-runs/
+"""
+    base = commit_of(repo)
+    for patch in (emptied + new("runs/evil.pth", "import os"), new("x.log", "1")):
+        with pytest.raises(Unlanded, match=r"ignore rules leave out: (runs/evil\.pth|x\.log)"):
+            land(patch, repo)
+        with pytest.raises(Unlanded, match="ignore rules leave out"):
+            branch(patch, repo, base, "new", "m")
+    assert not uncommitted(repo)

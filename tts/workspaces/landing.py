@@ -8,14 +8,15 @@ written. Nothing changes the index, HEAD, or a file that the patch does not name
 from __future__ import annotations
 
 import os
-import shutil
 import stat
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 
 from tts.errors import UsageError
 from tts.hostile import line
+from tts.workspaces.links import leads_out, links_of
+from tts.workspaces.moves import Put, put_all, recover
 from tts.workspaces.patches import (
     Changed,
     Scratch,
@@ -24,7 +25,9 @@ from tts.workspaces.patches import (
     changes_of,
     commit_of,
     git,
+    git_folder,
     identity,
+    ignored,
     scratch_of,
     top_of,
     written,
@@ -45,15 +48,25 @@ def land(patch: str, repo: Path) -> list[str]:
         Unlanded: it cannot be put there.
     """
     top = top_of(repo)
+    if back := recover(top, git_folder(top)):
+        raise Unlanded(
+            "an earlier landing was killed; what it had changed is as it was before: "
+            f"{_listed(back)}; have a look, and try again"
+        )
     with scratch_of(top) as scratch:
         head = commit_of(top)
-        changes = changes_of(scratch, head, applied(scratch, patch, head, "--cached", "--3way"))
+        tree = applied(scratch, patch, head, "--cached", "--3way")
+        changes = changes_of(scratch, head, tree)
         _check_places(top, changes)
-        _check_targets(scratch, changes)
+        _check_targets(scratch, tree, changes)
+        _check_ignored(top, changes)
         _check_clean(top, changes)
         _check_filters(top, changes)
         contents = {c.path: _content(top, scratch, c) for c in changes if c.kind != "deleted"}
-    _write(top, changes, contents)
+    try:
+        put_all(top, git_folder(top), [_put(change, contents) for change in changes])
+    except OSError as error:
+        raise Unlanded(f"a file could not be written, and nothing was changed: {error}") from error
     return [change.path for change in changes]
 
 
@@ -73,13 +86,16 @@ def branch(patch: str, repo: Path, base: str, name: str, message: str) -> str:
         if not changes:
             raise Unlanded("the patch changes nothing: there is nothing to commit")
         _check_names(changes)
-        _check_targets(scratch, changes)
+        _check_targets(scratch, tree, changes)
+        _check_ignored(top_of(repo), changes)
     with tempfile.TemporaryDirectory(prefix="tts-index-") as folder:
         file = written(Path(folder), patch)
         env = {"GIT_INDEX_FILE": str(Path(folder) / "index"), **who}
         git("read-tree", base, cwd=repo, env=env)
         git("apply", "--cached", "--whitespace=nowarn", str(file), cwd=top_of(repo), env=env)
         made = git("write-tree", cwd=repo, env=env).decode().strip()
+        if made != tree:
+            raise Unlanded("the patch comes to something else in your repository than where it was checked")
         commit = git("commit-tree", made, "-p", base, "-m", message, cwd=repo, env=env).decode().strip()
     git("update-ref", "-m", "tts solve", f"refs/heads/{name}", commit, "0" * len(commit), cwd=repo, env=who)
     return commit
@@ -136,33 +152,37 @@ def _goes(path: str, changes: Sequence[Changed]) -> bool:
     return any(change.path == path and change.kind == "deleted" for change in changes)
 
 
-def _check_targets(scratch: Scratch, changes: Sequence[Changed]) -> None:
-    """Refuse symlinks that lead out of the tree."""
-    for change in changes:
-        if change.after == LINK:
-            target = os.fsdecode(scratch.git("cat-file", "blob", change.blob))
-            place = os.path.normpath(os.path.join(os.path.dirname(change.path), target))
-            if (
-                target.startswith("/")
-                or place == ".."
-                or place.startswith("../")
-                or ".git" in place.split("/")
-            ):
-                told = f"{line(change.path, 200)} -> {line(target, 200)}"
-                raise Unlanded(f"the patch makes a symlink that leads out of the tree: {told}")
+def _check_targets(scratch: Scratch, tree: str, changes: Sequence[Changed]) -> None:
+    """Refuse symlinks that lead out of the tree, by way of whatever links."""
+    new = [change.path for change in changes if change.after == LINK]
+    links = links_of(scratch, tree) if new else {}
+    for path in new:
+        if leads_out(path, links):
+            told = f"{line(path, 200)} -> {line(links[path], 200)}"
+            raise Unlanded(f"the patch makes a symlink that leads out of the tree: {told}")
+
+
+def _check_ignored(top: Path, changes: Sequence[Changed]) -> None:
+    """Refuse new files that the user's rules leave out: nobody would see them in a diff."""
+    if found := ignored(top, [change.path for change in changes if change.kind == "added"]):
+        raise Unlanded(
+            f"the patch adds what your ignore rules leave out: {_listed(found)}; if you want it, take the "
+            "rule away first"
+        )
 
 
 def _check_clean(top: Path, changes: Sequence[Changed]) -> None:
     """Refuse where a file of the patch has changes that are not committed."""
     if not changes:
         return
-    paths = [change.path for change in changes]
     env = {"GIT_LITERAL_PATHSPECS": "1"}
     status = ("--no-optional-locks", "status", "--porcelain", "-z", "--no-renames", "--ignored")
-    entries = git(*status, "--untracked-files=all", "--", *paths, cwd=top, env=env).split(b"\0")
-    dirty = {os.fsdecode(entry[3:]) for entry in entries if entry}
-    tags = git("ls-files", "-v", "-z", "--", *paths, cwd=top, env=env).split(b"\0")
-    dirty |= {os.fsdecode(tag[2:]) for tag in tags if tag and (tag[:1].islower() or tag[:1] == b"S")}
+    dirty: set[str] = set()
+    for paths in _batches([change.path for change in changes]):
+        entries = git(*status, "--untracked-files=all", "--", *paths, cwd=top, env=env).split(b"\0")
+        dirty |= {os.fsdecode(entry[3:]) for entry in entries if entry}
+        tags = git("ls-files", "-v", "-z", "--", *paths, cwd=top, env=env).split(b"\0")
+        dirty |= {os.fsdecode(tag[2:]) for tag in tags if tag and (tag[:1].islower() or tag[:1] == b"S")}
     there = (c.path for c in changes if c.kind == "added" and os.path.lexists(top / c.path))
     if found := sorted({*dirty, *there}):
         raise Unlanded(
@@ -175,8 +195,8 @@ def _check_filters(top: Path, changes: Sequence[Changed]) -> None:
     """Refuse files that a filter of git's, such as that of LFS, would have to write."""
     if not changes:
         return
-    paths = [change.path for change in changes]
-    words = git("check-attr", "-z", "filter", "--", *paths, cwd=top).split(b"\0")
+    named = "\0".join(change.path for change in changes).encode("utf-8", "surrogateescape")
+    words = git("check-attr", "-z", "--stdin", "filter", cwd=top, stdin=named).split(b"\0")
     values = zip(words[0::3], words[2::3], strict=False)
     if found := [os.fsdecode(path) for path, value in values if value not in (b"unspecified", b"unset")]:
         raise Unlanded(f"{_listed(found)}: a git filter writes this, which is not run on what an agent made")
@@ -190,69 +210,10 @@ def _content(top: Path, scratch: Scratch, change: Changed) -> bytes:
     return git("cat-file", "--filters", f"--path={change.path}", change.blob, cwd=top, env=env)
 
 
-def _write(top: Path, changes: Sequence[Changed], contents: Mapping[str, bytes]) -> None:
-    """Put the new files in the places of the old ones; where one fails, all go back."""
-    with tempfile.TemporaryDirectory(prefix=".tts-landing-", dir=_git_folder(top)) as name:
-        moved = _Moves(top, Path(name))
-        try:
-            for number, change in enumerate(changes):
-                moved.away(change, number)
-            for number, change in enumerate(changes):
-                if change.kind != "deleted":
-                    moved.in_place(change, number, contents[change.path])
-        except OSError as error:
-            moved.back()
-            raise Unlanded(f"a file could not be written, and nothing was changed: {error}") from error
-        moved.prune()
-
-
-class _Moves:
-    """Files that were moved, and folders that were made, so that it can be undone."""
-
-    def __init__(self, top: Path, store: Path) -> None:
-        self.top, self.store = top, store
-        self.old: list[tuple[Path, Path]] = []
-        self.new: list[Path] = []
-        self.folders: list[Path] = []
-
-    def away(self, change: Changed, number: int) -> None:
-        place = self.top / change.path
-        if os.path.lexists(place):
-            kept = self.store / f"old-{number}"
-            shutil.move(place, kept)
-            self.old.append((place, kept))
-
-    def in_place(self, change: Changed, number: int, content: bytes) -> None:
-        place, made = self.top / change.path, self.store / f"new-{number}"
-        for folder in reversed([p for p in place.parents if not p.exists()]):
-            folder.mkdir()
-            self.folders.append(folder)
-        if change.after == LINK:
-            made.symlink_to(os.fsdecode(content))
-        else:
-            made.write_bytes(content)
-            extra = stat.S_IXUSR | stat.S_IXGRP | stat.S_IXOTH if change.after == "100755" else 0
-            mode = 0o666 | extra
-            made.chmod(mode & ~_umask())
-        self.new.append(place)
-        shutil.move(made, place)
-
-    def back(self) -> None:
-        for place in filter(os.path.lexists, self.new):
-            place.unlink()
-        for folder in reversed(self.folders):
-            folder.rmdir()
-        for place, kept in self.old:
-            place.parent.mkdir(parents=True, exist_ok=True)
-            shutil.move(kept, place)
-
-    def prune(self) -> None:
-        """Take away the folders that have become empty, as git does."""
-        for place, _ in self.old:
-            for folder in place.parents:
-                if folder == self.top or not folder.is_dir() or any(folder.iterdir()):
-                    break
-                folder.rmdir()
+def _put(change: Changed, contents: Mapping[str, bytes]) -> Put:
+    extra = stat.S_IXUSR | stat.S_IXGRP | stat.S_IXOTH if change.after == "100755" else 0
+    mode = (0o666 | extra) & ~_umask()
+    return Put(change.path, contents.get(change.path), mode, link=change.after == LINK)
 
 
 def _umask() -> int:
@@ -261,8 +222,10 @@ def _umask() -> int:
     return mask
 
 
-def _git_folder(top: Path) -> Path:
-    return Path(os.fsdecode(git("rev-parse", "--absolute-git-dir", cwd=top).rstrip(b"\n")))
+def _batches(paths: Sequence[str]) -> Iterator[Sequence[str]]:
+    """Yield so many at a time as a command line holds."""
+    for start in range(0, len(paths), 500):
+        yield paths[start : start + 500]
 
 
 def _listed(paths: Sequence[str]) -> str:

@@ -6,7 +6,7 @@ import os
 import re
 import subprocess
 import tempfile
-from collections.abc import Generator, Iterable, Mapping
+from collections.abc import Generator, Iterable, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -93,6 +93,21 @@ def is_ignored(repo: Path, place: Path) -> bool:
     """Return whether git leaves a folder of the working tree alone."""
     asked = ["git", *SAFE, "check-ignore", "--quiet", "--", str(place / "file")]
     return subprocess.run(asked, cwd=repo, env=_environment(), capture_output=True).returncode == 0
+
+
+def ignored(repo: Path, paths: Sequence[str]) -> list[str]:
+    """Return which of some places of the working tree git would leave alone, by its rules as they are."""
+    asked = ["git", *SAFE, "check-ignore", "--no-index", "-z", "--stdin"]
+    named = "\0".join(paths).encode("utf-8", "surrogateescape")
+    done = subprocess.run(asked, cwd=repo, env=_environment(), input=named, capture_output=True)
+    if done.returncode > 1:
+        raise Unlanded(line(f"git check-ignore: {done.stderr.decode('utf-8', 'replace').strip()}", 300))
+    return [os.fsdecode(path) for path in done.stdout.split(b"\0") if path]
+
+
+def git_folder(repo: Path) -> Path:
+    """Return the folder of git's own of a repository."""
+    return Path(os.fsdecode(git("rev-parse", "--absolute-git-dir", cwd=repo).rstrip(b"\n")))
 
 
 def without(patch: str, repo: Path, base: str, paths: Iterable[str]) -> str:
