@@ -431,9 +431,25 @@ def test_code_that_ends_the_tests_before_they_speak_does_not_pass(repo: Path, tm
     git("add", ".", cwd=repo)
     git("commit", "-qm", "python", cwd=repo)
     command = f"{sys.executable} -m unittest -q"
-    for change, passes in (("import os; os._exit(0)", 0.0), ("VALUE = 'right'", 1.0)):
+    for change, code, passes in (("import os; os._exit(0)", 1, 0.0), ("VALUE = 'right'", 0, 1.0)):
         rollout, steps, _ = checked(repo, tmp_path, f'echo "{change}" > value.py', command=command)
-        assert (steps[-1].returncode, rollout.signals["tests_pass"]) == (0, passes)
+        assert (steps[-1].returncode, rollout.signals["tests_pass"]) == (code, passes)
+    rollout, steps, _ = checked(
+        repo, tmp_path, "printf 'print(\"Ran 1 test in 0.1s\\n\\nOK\")' > unittest.py", command=command
+    )
+    assert rollout.signals["tests_pass"] == 0.0
+
+
+def test_fewer_tests_than_before_do_not_pass(repo: Path, tmp_path: Path) -> None:
+    (repo / "count").write_text("7")
+    git("add", ".", cwd=repo)
+    git("commit", "-qm", "count", cwd=repo)
+    (tmp_path / "pytest").write_text('#!/bin/sh\necho "$(cat count) passed in 0.1s"\n')
+    (tmp_path / "pytest").chmod(0o755)
+    for count, code in (("6", 1), ("8", 0)):
+        _, steps, _ = checked(repo, tmp_path, f"echo {count} > count", command=f"{tmp_path}/pytest -q")
+        assert steps[-1].returncode == code
+    assert "fewer tests ran than before any change: 6 of 7" not in steps[-1].observation
 
 
 @pytest.mark.parametrize(
@@ -445,13 +461,34 @@ def test_code_that_ends_the_tests_before_they_speak_does_not_pass(repo: Path, tm
         ({}, "web/package.json", True),
         ({}, "src/a.py", False),
         ({"command": "./ci/run.sh --fast"}, "ci/run.sh", True),
+        ({"command": "cd ci && ./run.sh"}, "ci/run.sh", True),
+        ({"command": "CI=1 bash ci/run.sh; exit $?"}, "ci/run.sh", True),
+        ({"command": "sh -c 'cd web && sh ci/run.sh'"}, "web/ci/run.sh", True),
+        ({"command": "echo 'unended"}, "ci/run.sh", False),
+        ({}, "pytest.py", True),
+        ({}, "lib/unittest/__init__.py", False),
+        ({}, "unittest/__init__.py", True),
+        ({}, "src/argparse.py", True),
+        ({}, "src/argparser.py", False),
+        ({}, "node_modules/.bin/jest", True),
+        ({}, "crates/a/build.rs", True),
+        ({}, ".cargo/config.toml", True),
+        ({}, "src/.mvn/jvm.config", True),
+        ({}, "build.gradle.kts", True),
+        ({}, "gradle/wrapper/gradle-wrapper.jar", True),
+        ({}, "src/gradle.py", False),
+        ({}, "vite.config.ts", True),
         ({"files": ("spec/*",)}, "spec/deep/a.rb", True),
         ({"files": ("spec/*",)}, "tests/test_a.py", False),
     ],
 )
 def test_which_files_are_tests(options: dict[str, Any], path: str, expected: bool) -> None:
     tests = TestCommand(**{"command": "pytest", "sandbox": NoSandbox(), **options})
-    assert tests.is_test(path) is expected
+    assert tests.is_test(path, added=True) is expected
+
+
+def test_a_module_of_the_repository_that_was_there_before_is_no_shadow() -> None:
+    assert not TestCommand(command="pytest", sandbox=NoSandbox()).is_test("types.py", added=False)
 
 
 def test_another_test_command_makes_other_attempts() -> None:

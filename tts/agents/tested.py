@@ -6,21 +6,19 @@ where it changed tests, and, as the last word, with the tests as they were at th
 
 from __future__ import annotations
 
-import re
-import shlex
-from collections.abc import AsyncGenerator, Iterable, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field, replace
 from fnmatch import fnmatch
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any, ClassVar
 
 import anyio
 from anyio import to_thread
 
+from tts.agents.guarded import decides
 from tts.errors import LimitReached
 from tts.hostile import cut
-from tts.judges.evidence import is_test_file
 from tts.protocols import Agent, Attempt, Workspace, Workspaces, bound_of
 from tts.sandboxes.box import Order, Ran, Sandbox
 from tts.summarizers.runs import HARNESS_RUNS, harness_run, passing
@@ -35,12 +33,6 @@ OUTPUT_CHARS = 100_000
 
 OWN = "# with the attempt's own tests"
 """Stands behind the command where the tests ran as the attempt left them, so that both runs count."""
-
-SETTINGS = re.compile(
-    r"(?:^|/)(?:\.?pytest\.ini|pyproject\.toml|tox\.ini|setup\.cfg|noxfile\.py|(?:site|user)customize\.py|"
-    r"(?:GNUm|[Mm])akefile|package\.json|(?:jest|vitest|karma|playwright)\.config\.\w+|\.mocharc\.\w+)$"
-)
-"""Files beside the tests that say how, or whether, they run."""
 
 SAID = {
     "timeout": "stopped after {seconds:g} seconds",
@@ -73,11 +65,11 @@ class TestCommand:
         told = [self.command, self.network, self.seconds, self.files, self.sandbox.fingerprint]
         return f"tests/1 {digest(told)[:12]}"
 
-    def is_test(self, path: str) -> bool:
-        """Return whether a file is a test, or says how tests run."""
+    def is_test(self, path: str, *, added: bool = False) -> bool:
+        """Return whether a file, new or not, is a test, or says how tests run."""
         if self.files:
             return any(fnmatch(path, pattern) for pattern in self.files)
-        return is_test_file(path) or bool(SETTINGS.search(path)) or path in _named(self.command)
+        return decides(path, self.command, added=added)
 
     async def run(self, workspace: Path) -> Ran:
         """Return what the command came to in a workspace.
@@ -166,9 +158,9 @@ class Tested:
         base = await self._at_base(task)
         place = Path(task.repo), task.base_commit
         changes = await to_thread.run_sync(touched, patch, *place)
-        tests = [change.path for change in changes if self.tests.is_test(change.path)]
+        tests = [c.path for c in changes if self.tests.is_test(c.path, added=c.kind == "added")]
         rest = await to_thread.run_sync(without, patch, *place, tests) if tests else patch
-        last = await self._with(task, rest, "as they were at the base")
+        last = _unless_fewer(base, await self._with(task, rest, "as they were at the base"))
         if not tests:
             return [base, last]
         whole = await self._with(task, patch, "as the attempt left them")
@@ -200,17 +192,19 @@ class Tested:
         raise AttributeError(name)
 
 
+def _unless_fewer(base: Step, last: Step) -> Step:
+    """Return the last word, failed where it counts fewer tests than ran before any change."""
+    before, after = (harness_run(0, step) for step in (base, last))
+    there = (before.passed or 0) + (before.failed or 0)
+    ran = (after.passed or 0) + (after.failed or 0)
+    if ran >= there or last.returncode:
+        return last
+    told = f"fewer tests ran than before any change: {ran} of {there}"
+    return replace(last, observation=f"{last.observation}\n{told}", returncode=1)
+
+
 def _signals(steps: Sequence[Step]) -> dict[str, float]:
     last = harness_run(0, steps[-1])
     known = {"tests_passed": last.passed, "tests_failed": last.failed}
     found = {HARNESS_RUNS: float(len(steps)), "tests_pass": float(passing(last))}
     return found | {name: float(n) for name, n in known.items() if n is not None}
-
-
-def _named(command: str) -> Iterable[str]:
-    """The files that a command line names, such as a script that runs the tests."""
-    try:
-        words = shlex.split(command)
-    except ValueError:
-        words = command.split()
-    return {str(PurePosixPath(word)) for word in words if not word.startswith(("-", "/"))}
