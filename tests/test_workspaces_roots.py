@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
+import fcntl
 import gc
 import os
 import signal
 import subprocess
 import sys
+import tempfile
 import threading
 from pathlib import Path
+from typing import Any
 
 import anyio
 import pytest
 
 from tts.types import Task
+from tts.workspaces import roots
 from tts.workspaces.git import GitWorkspaces
 from tts.workspaces.removal import remove
-from tts.workspaces.roots import PREFIX
+from tts.workspaces.roots import PREFIX, Root
 
 CHILD = """
 import sys, anyio
@@ -196,3 +200,63 @@ def test_a_folder_too_deep_and_closed_for_its_owner_is_removed(tmp_path: Path) -
     os.close(at)
     remove(place)
     assert not place.exists()
+
+
+def test_a_name_that_is_no_owners_is_left_alone(tmp_path: Path) -> None:
+    (tmp_path / ".owners").mkdir()
+    (tmp_path / ".owners" / "*").touch()
+    os.mkfifo(tmp_path / ".owners" / "0123456789abc")
+    (tmp_path / ".owners" / "fedcba987654").symlink_to("/etc/passwd")
+    living = Root(tmp_path)
+    place = living.place("attempt")
+    other = Root(tmp_path)
+    other.opened()
+    assert place.exists()
+    assert len(list((tmp_path / ".owners").iterdir())) == 5
+
+
+def test_an_owner_swept_between_two_calls_comes_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    lock, swept = fcntl.flock, []
+
+    def slow(file: Any, how: int) -> None:
+        if how == fcntl.LOCK_EX and not swept:
+            swept.append(True)
+            roots.sweep(tmp_path)
+        lock(file, how)
+
+    monkeypatch.setattr(roots.fcntl, "flock", slow)
+    living = Root(tmp_path)
+    place = living.place("attempt")
+    assert swept
+    Root(tmp_path).opened()
+    assert place.exists()
+
+
+def test_a_temporary_folder_that_nobody_owns_is_swept_once_it_is_old(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    for name in ("tts-new-dead", "tts-workspaces-old", "tts-new-young"):
+        (tmp_path / name).mkdir()
+    (tmp_path / "tts-new-dead" / ".owners").mkdir()
+    (tmp_path / "tts-new-dead" / ".owners" / "0123456789ab").touch()
+    os.utime(tmp_path / "tts-workspaces-old", (0, 0))
+    root = Root()
+    made = root.opened()
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["tts-new-young", made.name]
+
+
+def test_what_a_killed_process_left_of_scratch_goes_at_the_next_start(tmp_path: Path) -> None:
+    code = (
+        "import os, signal, tempfile\n"
+        "from tts.workspaces.roots import scratch_folder\n"
+        "with scratch_folder('patch') as place:\n"
+        "    (place / 'file').touch()\n"
+        "    os.kill(os.getpid(), signal.SIGKILL)\n"
+    )
+    env = {**os.environ, "TMPDIR": str(tmp_path)}
+    subprocess.run([sys.executable, "-c", code], env=env, check=False)
+    assert len(list(tmp_path.glob("*/patch-*/file"))) == 1
+    again = "from tts.workspaces.roots import Root; Root().opened()"
+    subprocess.run([sys.executable, "-c", again], env=env, check=True)
+    assert not list(tmp_path.iterdir())

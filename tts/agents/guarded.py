@@ -20,7 +20,8 @@ SETTINGS = {
     "tsconfig*.json deno.json* webpack.config.* rollup.config.*",
     "rust": "cargo.toml cargo.lock build.rs rust-toolchain* nextest.toml .cargo/*",
     "go": "go.mod go.sum go.work* magefile.go",
-    "jvm": "pom.xml build.gradle* settings.gradle* gradle.properties gradlew* gradle/* build.sbt .mvn/* mvnw* build.xml",
+    "jvm": "pom.xml build.gradle* settings.gradle* gradle.properties gradlew* gradle/* build.sbt "
+    ".mvn/* mvnw* build.xml",
     "ruby": "rakefile gemfile* .rspec *.gemspec .minitest*",
     "php": "phpunit.xml* composer.json composer.lock pest.php",
     "other": "mix.exs package.swift build.zig* rebar.config dune-project *.cabal stack.yaml",
@@ -58,9 +59,8 @@ def _shadows(path: str) -> bool:
     """Whether a new module of Python, wherever it is, takes the name of one that a test run imports."""
     parts = PurePosixPath(path).parts
     names = {part.removesuffix(".py") for part in (parts[0], parts[-1] if path.endswith(".py") else parts[0])}
-    return path.endswith((".py", ".so", ".pyc")) and bool(
-        names & {*RUNNERS.split(), *sys.stdlib_module_names}
-    )
+    loaded = {*RUNNERS.split(), *sys.stdlib_module_names}
+    return path.endswith((".py", ".so", ".pyc")) and bool(names & loaded)
 
 
 def words(command: str) -> set[str]:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import os
 import stat
-import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 
@@ -32,6 +31,7 @@ from tts.workspaces.patches import (
     top_of,
     written,
 )
+from tts.workspaces.roots import scratch_folder
 
 LINK, MODULE = "120000", "160000"
 SHOWN = 8
@@ -88,9 +88,9 @@ def branch(patch: str, repo: Path, base: str, name: str, message: str) -> str:
         _check_names(changes)
         _check_targets(scratch, tree, changes)
         _check_ignored(top_of(repo), changes)
-    with tempfile.TemporaryDirectory(prefix="tts-index-") as folder:
-        file = written(Path(folder), patch)
-        env = {"GIT_INDEX_FILE": str(Path(folder) / "index"), **who}
+    with scratch_folder("index") as folder:
+        file = written(folder, patch)
+        env = {"GIT_INDEX_FILE": str(folder / "index"), **who}
         git("read-tree", base, cwd=repo, env=env)
         git("apply", "--cached", "--whitespace=nowarn", str(file), cwd=top_of(repo), env=env)
         made = git("write-tree", cwd=repo, env=env).decode().strip()

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import re
 import subprocess
-import tempfile
 from collections.abc import Generator, Iterable, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -14,6 +13,7 @@ from pathlib import Path
 from tts.errors import LimitReached, UsageError
 from tts.hostile import line
 from tts.workspaces.limits import MAPPED, check_binary, limited, passed
+from tts.workspaces.roots import scratch_folder
 
 SAFE = (
     *("-c", f"core.hooksPath={os.devnull}", "-c", "core.fsmonitor=false"),
@@ -173,8 +173,8 @@ def put(patch: str, clone: Path) -> None:
     """
     if not patch.strip():
         return
-    with tempfile.TemporaryDirectory(prefix="tts-patch-") as folder:
-        file = str(written(Path(folder), patch))
+    with scratch_folder("patch") as folder:
+        file = str(written(folder, patch))
         git("apply", "--whitespace=nowarn", file, cwd=clone, env={"GIT_CONFIG_GLOBAL": os.devnull})
 
 
@@ -183,8 +183,8 @@ def scratch_of(repo: Path) -> Generator[Scratch]:
     """Yield a scratch repository over the objects of the user's; it is removed afterwards."""
     objects = git("rev-parse", "--path-format=absolute", "--git-path", "objects", cwd=repo)
     kind = git("rev-parse", "--show-object-format", cwd=repo).decode().strip()
-    with tempfile.TemporaryDirectory(prefix="tts-landing-") as name:
-        folder = Path(name)
+    with scratch_folder("landing") as folder:
+        name = str(folder)
         git("init", "--quiet", "--bare", "--template=", f"--object-format={kind}", name, cwd=folder)
         (folder / "objects" / "info").mkdir(exist_ok=True)
         (folder / "objects" / "info" / "alternates").write_bytes(objects.rstrip(b"\n") + b"\n")

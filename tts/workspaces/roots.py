@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import fcntl
 import os
+import re
 import secrets
 import shutil
+import stat
 import tempfile
 import threading
+import time
 import weakref
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
 
@@ -17,8 +21,13 @@ from tts.errors import Infra
 from tts.workspaces.removal import remove
 
 PREFIX = "tts-workspaces-"
+NEW = "tts-new-"
 OWNERS = ".owners"
 """The folder of a root with one locked file for each process that uses it."""
+
+_OWNER = re.compile(r"[0-9a-f]{9,32}")
+_FORGOTTEN = 3600.0
+"""A root that nobody owns is swept once it is so many seconds old: it may be in the making."""
 
 
 class Root:
@@ -69,9 +78,9 @@ class Root:
             weakref.finalize(self, _left, self._given, self.owner, self._lock)
             return self._given
         parent = Path(tempfile.gettempdir())
-        for other in parent.glob(f"{PREFIX}*"):
+        for other in (*parent.glob(f"{PREFIX}*"), *parent.glob(f"{NEW}*")):
             sweep_root(other)
-        draft = Path(tempfile.mkdtemp(prefix="tts-new-", dir=parent))
+        draft = Path(tempfile.mkdtemp(prefix=NEW, dir=parent))
         self._lock = _owned(draft, self.owner)
         root = draft.rename(parent / f"{PREFIX}{self.owner}").resolve()
         weakref.finalize(self, _gone, root, self._lock)
@@ -81,9 +90,20 @@ class Root:
 def _owned(root: Path, owner: str) -> IO[bytes]:
     """Return the open, locked file by which others see that the owner lives."""
     (root / OWNERS).mkdir(exist_ok=True)
-    file = (root / OWNERS / owner).open("wb")
-    fcntl.flock(file, fcntl.LOCK_EX)
-    return file
+    while True:
+        flags = os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
+        file = os.fdopen(os.open(root / OWNERS / owner, flags, 0o600), "wb")
+        fcntl.flock(file, fcntl.LOCK_EX)
+        if _is_at(file, root / OWNERS / owner):
+            return file
+        file.close()  # swept between the two
+
+
+def _is_at(file: IO[bytes], path: Path) -> bool:
+    try:
+        return os.path.samestat(os.fstat(file.fileno()), path.lstat())
+    except FileNotFoundError:
+        return False
 
 
 def _left(root: Path, owner: str, lock: IO[bytes]) -> None:
@@ -107,25 +127,47 @@ def sweep(root: Path) -> None:
 def sweep_root(root: Path) -> None:
     """Remove a temporary folder all of whose owners are no more; another user's is left alone."""
     try:
-        ours = root.stat().st_uid == os.geteuid() and not root.is_symlink()
-        owners = os.listdir(root / OWNERS) if ours else []
-        if owners and len(list(_dead(root))) == len(owners):
+        about = root.lstat()
+        if not stat.S_ISDIR(about.st_mode) or about.st_uid != os.geteuid():
+            return
+        owners = os.listdir(root / OWNERS) if (root / OWNERS).exists() else []
+        forgotten = not owners and time.time() - about.st_mtime > _FORGOTTEN
+        if forgotten or (owners and len(list(_dead(root))) == len(owners)):
             remove(root)
     except OSError:
         return
 
 
 def _dead(root: Path) -> Iterator[str]:
+    """Yield the owners whose lock is free; what is no file of an owner's is left alone."""
     try:
         names = os.listdir(root / OWNERS)
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return
-    for name in names:
+    for name in filter(_OWNER.fullmatch, names):
+        flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
         try:
-            with (root / OWNERS / name).open("rb") as file:
+            with os.fdopen(os.open(root / OWNERS / name, flags), "rb") as file:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except FileNotFoundError:
+                free = stat.S_ISREG(os.fstat(file.fileno()).st_mode) and _is_at(file, root / OWNERS / name)
+        except OSError:  # it is gone, or held, or a link or pipe that somebody put there
             continue
-        except BlockingIOError:
-            continue
-        yield name
+        if free:
+            yield name
+
+
+_shared = Root()
+
+
+@contextmanager
+def scratch_folder(kind: str) -> Generator[Path]:
+    """Yield an empty private folder; what a process that was killed left of it is removed by the next.
+
+    Raises:
+        Infra: it cannot be made.
+    """
+    place = _shared.place(kind)
+    try:
+        yield place
+    finally:
+        remove(place)

@@ -121,7 +121,7 @@ class Templates:
         """Return a descriptor that keeps the template where it is, made first where there is none."""
         async with self._locks.setdefault(place.name, anyio.Lock()):
             while True:
-                if (lock := _shared(place)) is not None:
+                if (lock := await to_thread.run_sync(_shared, place)) is not None:
                     return lock
                 await self._make(task, place)
 
@@ -153,7 +153,11 @@ def _shared(place: Path) -> int | None:
     except FileNotFoundError:
         return None
     fcntl.flock(lock, fcntl.LOCK_SH)
-    if not (place / "index").exists():  # removed meanwhile
+    try:
+        same = os.path.samestat(os.fstat(lock), os.lstat(place / "index"))
+    except FileNotFoundError:
+        same = False
+    if not same:  # removed meanwhile, and perhaps made anew
         os.close(lock)
         return None
     os.utime(place / "index")

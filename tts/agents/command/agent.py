@@ -25,6 +25,7 @@ from tts.prompts.fence import plain
 from tts.protocols import Attempt
 from tts.sandboxes.box import Box, Mount, Order, Ran, Sandbox
 from tts.types import Budget, Rollout, Status, Summary, Task, digest
+from tts.workspaces.roots import scratch_folder
 
 SECONDS = 1800.0
 """How long a program may run by default."""
@@ -129,8 +130,8 @@ class CommandAgent:
         program = self._template.program
         if "{" in program or ("/" in program and not program.startswith("/")):
             return  # It lies in the workspace, which is not here yet.
-        with tempfile.TemporaryDirectory(prefix="tts-check-") as folder:
-            (empty := Path(folder) / "workspace").mkdir()
+        with scratch_folder("check") as folder:
+            (empty := folder / "workspace").mkdir()
             async with self.sandbox.open(empty) as box:
                 look = ("sh", "-c", 'command -v "$1"', "sh", program)
                 ran = await box.run(Order(look, env=self.env, seconds=CHECK_SECONDS))
@@ -229,8 +230,8 @@ def _workspace(attempt: Attempt) -> Generator[Path]:
     if attempt.workspace is not None:
         yield attempt.workspace
         return
-    with tempfile.TemporaryDirectory(prefix="tts-empty-", ignore_cleanup_errors=True) as folder:
-        (empty := Path(folder) / "workspace").mkdir()
+    with scratch_folder("empty") as folder:
+        (empty := folder / "workspace").mkdir()
         yield empty
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import tempfile
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -18,6 +17,7 @@ from tts.hostile import line
 from tts.protocols import Attempt
 from tts.sandboxes.box import Box, Order, Sandbox
 from tts.types import Task
+from tts.workspaces.roots import scratch_folder
 
 INTERPRETER = ("bash", "-c")
 IMAGE_RC = ".bashrc"
@@ -76,7 +76,7 @@ async def in_docker(
     """
     name, engine = f"minisweagent-{uuid4().hex[:8]}", docker(config)
     own = {key: os.environ[key] for key in DOCKER_NAMES if key in os.environ}
-    with tempfile.TemporaryDirectory(prefix="mini-docker-") as folder:
+    with scratch_folder("docker") as folder:
         async with host.open(_empty(folder)) as box:
             try:
                 seconds = float(config.get("pull_timeout", 120))
@@ -135,7 +135,7 @@ def image_of(task: Task) -> str:
     return f"docker.io/swebench/sweb.eval.x86_64.{task.id.replace('__', '_1776_')}:latest".lower()
 
 
-def _empty(folder: str) -> Path:
+def _empty(folder: Path) -> Path:
     place = Path(folder) / "empty"
     place.mkdir()
     return place
