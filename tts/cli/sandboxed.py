@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from tts.cli.console import say
 from tts.errors import UsageError
+from tts.models.secrets import looks_secret, remembered
 from tts.sandboxes.box import CAPS, Caps, Sandbox
 
 
@@ -18,7 +19,10 @@ def handed_in(names: Sequence[str]) -> dict[str, str]:
     """
     if unset := [name for name in names if name not in os.environ]:
         raise UsageError(f"--pass-env {unset[0]}: this variable is not set")
-    return {name: os.environ[name] for name in names}
+    given = {name: os.environ[name] for name in names}
+    for value in filter(looks_secret, given.values()):
+        remembered(value)
+    return given
 
 
 def sandbox_of(

@@ -42,6 +42,7 @@ class NoSandbox:
         """Return that nothing is closed off, and what is not limited."""
         return [
             "without a sandbox, commands read and change whatever this user can, and reach the network",
+            "a process that clears its environment and leaves its parents is not found again",
             *Group.problems(),
         ]
 

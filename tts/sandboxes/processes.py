@@ -23,6 +23,9 @@ from tts.sandboxes.box import Ended, Order, Ran
 LINE_BYTES = 1024 * 1024
 """The longest line that is told to `Order.heard`; the rest of a longer one is left out."""
 
+READ_BYTES = 16 * 1024
+"""So much is read and told at a time, before others have their turn."""
+
 GRACE_SECONDS = 0.5
 """How long a command that is stopped may take to end after SIGTERM."""
 
@@ -162,20 +165,29 @@ async def _heard(
     """Return the exit status and why the command was stopped, if it was."""
     out, errors, lines = ears
     ended: Ended | None = None
+    open_ears = CancelScope(shield=True)  # what is said on the way out is heard, also when cancelled
     with _pipes(2 if order.apart else 1) as (reads, writes), _alone():
         process = await _start(order, launch, writes)
         async with anyio.create_task_group() as listening:
             try:
-                listening.start_soon(pump, reads[0], out.take, lines.take)
-                if order.apart:
-                    listening.start_soon(pump, reads[1], errors.take)
+                listening.start_soon(_listen, open_ears, reads, (out, errors, lines))
                 ended = await _wait(process, order.seconds, watch)
             finally:
                 with CancelScope(shield=True):
                     await _end(process, tree, gently=process.returncode is None)
-            listening.cancel_scope.deadline = anyio.current_time() + LATE_SECONDS
+                open_ears.deadline = anyio.current_time() + LATE_SECONDS
     stopped = ended is not None or process.returncode is None
     return -signal.SIGKILL if stopped else process.returncode or 0, ended
+
+
+async def _listen(until: CancelScope, reads: Sequence[int], ears: tuple[Kept, Kept, Lines]) -> None:
+    """Hear all streams to their ends, or until the scope is cancelled."""
+    out, errors, lines = ears
+    with until:
+        async with anyio.create_task_group() as pumps:
+            pumps.start_soon(pump, reads[0], out.take, lines.take)
+            for fd in reads[1:]:
+                pumps.start_soon(pump, fd, errors.take)
 
 
 @contextmanager
@@ -201,7 +213,7 @@ async def pump(fd: int, *takers: Callable[[bytes], None]) -> None:
     while True:
         await anyio.wait_readable(fd)
         try:
-            data = os.read(fd, 65536)
+            data = os.read(fd, READ_BYTES)
         except BlockingIOError:
             continue
         if not data:

@@ -73,14 +73,17 @@ def resident_bytes(pids: Iterable[int], limit: int) -> int:
     for pid in several:
         words = read(pid, "statm").split()
         total += (int(words[1]) - int(words[2])) * page if len(words) > 2 else 0
+        total += _kib(pid, "status", b"RssShmem:") * 1024
     return total if total <= limit else sum(map(_proportional_bytes, several))
 
 
 def _proportional_bytes(pid: int) -> int:
-    for line in read(pid, "smaps_rollup").splitlines():
-        if line.startswith(b"Pss_Anon:"):
-            return int(line.split()[1]) * 1024
-    return 0
+    return _kib(pid, "smaps_rollup", b"Pss_Anon:", b"Pss_Shmem:") * 1024
+
+
+def _kib(pid: int, file: str, *names: bytes) -> int:
+    """Return the sum of some lines `NAME: number kB` of a file of a process."""
+    return sum(int(line.split()[1]) for line in read(pid, file).splitlines() if line.startswith(names))
 
 
 def send(pids: Iterable[int], number: int) -> None:

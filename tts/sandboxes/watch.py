@@ -19,12 +19,21 @@ from anyio import CancelScope, to_thread
 from tts.errors import Infra
 from tts.sandboxes.box import Caps, Ended
 from tts.sandboxes.groups import Run
-from tts.sandboxes.table import resident_bytes
-from tts.workspaces.removal import remove
+from tts.sandboxes.table import read, resident_bytes
+from tts.workspaces.removal import open_up, remove
 
 TICK_SECONDS = 0.05
 SHARE = 0.02
 """The part of the time that may go into measuring the folders of one box."""
+
+LOSSY = 0.25
+FILES = 200_000
+CHEAP_SECONDS = 0.1
+"""It is measured soon once the disk has lost so large a part of what is left, or of so many files; and after
+each command where measuring takes less than this."""
+
+IN_MEMORY = (b"/memfd:", b"/SYSV", b"/dev/zero", b"/dev/shm")
+"""How the names of mapped files begin that are on no disk."""
 
 TABLE_SHARE = 0.01
 """The part of the time that may go into reading the table of processes for one box."""
@@ -39,21 +48,28 @@ class Meter:
     known: int | None = None
     _cost: float = 0.0
     _at: float = 0.0
-    _free: int = 0
+    _free: tuple[int, int] = (0, 0)
 
     def due(self) -> bool:
         """Whether to measure now: the disk has lost much since the last time, or a while has passed."""
-        waited = time.monotonic() - self._at
-        return self.known is None or (waited >= self._cost / SHARE and (waited > 2.0 or self.lossy()))
+        waited, lost = time.monotonic() - self._at, self._lost()
+        if self.known is None or lost >= 1.0:
+            return True
+        return waited >= self._cost / SHARE and (waited > 2.0 or lost >= LOSSY)
 
-    def lossy(self) -> bool:
-        """Whether the disk has lost a good part of what the box may still use, by whomever."""
-        left = self.caps.total_bytes - (self.known or 0)
-        return (self._free - _free_bytes(self.folders[0])) * 4 >= left
+    def worth(self) -> bool:
+        """Whether to measure once more after a command: it takes no time, or the disk has lost much."""
+        return self.known is not None and (self._cost < CHEAP_SECONDS or self._lost() >= LOSSY)
+
+    def _lost(self) -> float:
+        """Return what the disk has lost, by whomever, in parts of what the box may still use."""
+        left = max(1, self.caps.total_bytes - (self.known or 0))
+        bytes_, files = _free(self.folders[0])
+        return max((self._free[0] - bytes_) / left, (self._free[1] - files) / FILES)
 
     async def measure(self, pids: Sequence[int]) -> bool:
         """Measure now, and return whether the box is over its limit and has grown."""
-        began, free = time.monotonic(), _free_bytes(self.folders[0])
+        began, free = time.monotonic(), _free(self.folders[0])
         total = await to_thread.run_sync(_size, self.folders, pids)
         over = total > max(self.caps.total_bytes, total if self.known is None else self.known)
         self._at = time.monotonic()
@@ -96,7 +112,7 @@ class Watch:
         """Return which limit a command passed that ended before anybody looked."""
         if hit := self.run.hit():
             return hit
-        grown = self.meter.known is not None and self.meter.lossy() and await self.meter.measure(())
+        grown = self.meter.worth() and await self.meter.measure(())
         return "size" if grown else None
 
 
@@ -122,30 +138,40 @@ async def folder(workspace: Path, files: Mapping[str, str] = MappingProxyType({}
             await to_thread.run_sync(remove, place)
 
 
-def _free_bytes(place: Path) -> int:
+def _free(place: Path) -> tuple[int, int]:
+    """Return the free bytes of a disk, and how many files it can still hold."""
     try:
         disk = os.statvfs(place)
     except OSError:
-        return 0
-    return disk.f_bfree * disk.f_frsize
+        return 0, 0
+    return disk.f_bfree * disk.f_frsize, disk.f_ffree
 
 
 def _size(folders: Sequence[Path], pids: Sequence[int]) -> int:
     """Return the bytes on disk of folders, and of files without a name that processes hold open."""
-    done = subprocess.run(
-        ["du", "-skx", "--", *map(str, folders)],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-        stdin=subprocess.DEVNULL,
-        check=False,
-    )
+    told, unread = _du(folders)
+    if unread:  # a folder without its owner's rights hides nothing
+        for place in folders:
+            open_up(place)
+        told, _ = _du(folders)
+    return told + _nameless(pids)
+
+
+def _du(folders: Sequence[Path]) -> tuple[int, bool]:
+    """Return the bytes on disk, and whether a folder could not be read."""
+    argv = ["du", "-skx", "--", *map(str, folders)]
+    env = {**os.environ, "LC_ALL": "C"}
+    done = subprocess.run(argv, capture_output=True, stdin=subprocess.DEVNULL, env=env, check=False)
     rows = [line.split(b"\t", 1)[0] for line in done.stdout.splitlines()]
-    return sum(int(row) for row in rows if row.isdigit()) * 1024 + _nameless(pids)
+    return sum(int(row) for row in rows if row.isdigit()) * 1024, b"Permission denied" in done.stderr
 
 
 def _nameless(pids: Sequence[int]) -> int:
+    """Return the bytes of files without a name that processes have open or mapped."""
     sizes: dict[tuple[int, int], int] = {}
     for pid in pids:
+        for file, size in _mapped(pid).items():
+            sizes[file] = max(size, sizes.get(file, 0))
         for name in _listed(f"/proc/{pid}/fd"):
             try:
                 found = os.stat(name)
@@ -154,6 +180,19 @@ def _nameless(pids: Sequence[int]) -> int:
             if found.st_nlink == 0 and stat.S_ISREG(found.st_mode):
                 sizes[found.st_dev, found.st_ino] = found.st_blocks * 512
     return sum(sizes.values())
+
+
+def _mapped(pid: int) -> dict[tuple[int, int], int]:
+    """Return the files without a name that a process maps, with the bytes that it maps of each."""
+    found: dict[tuple[int, int], int] = {}
+    for row in read(pid, "maps").splitlines():
+        words = row.split(maxsplit=5)
+        if len(words) == 6 and words[5].endswith(b" (deleted)") and not words[5].startswith(IN_MEMORY):
+            start, end = (int(part, 16) for part in words[0].split(b"-"))
+            major, minor = (int(part, 16) for part in words[3].split(b":"))
+            file = (os.makedev(major, minor), int(words[4]))
+            found[file] = max(found.get(file, 0), int(words[2], 16) + end - start)
+    return found
 
 
 def _listed(place: str) -> list[str]:

@@ -19,7 +19,7 @@ def remove(path: Path) -> None:
     """
     said = _quietly("rm", "-rf", "--", str(path))
     if os.path.lexists(path):
-        _open_up(path)
+        open_up(path)
         said = _quietly("rm", "-rf", "--", str(path))
     if os.path.lexists(path):
         with suppress(RecursionError):
@@ -28,7 +28,7 @@ def remove(path: Path) -> None:
         raise Infra(f"cannot remove {path}: {said}")
 
 
-def _open_up(path: Path) -> None:
+def open_up(path: Path) -> None:
     """Give the owner back the rights to every folder below, on the way down, however deep."""
     closed = ("-type", "d", "!", "-perm", "-700")
     _quietly("find", str(path), *closed, "-execdir", "chmod", "u+rwx", "{}", ";")

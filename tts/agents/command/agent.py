@@ -18,7 +18,7 @@ from tts.agents.command.listener import Listener
 from tts.agents.command.template import Template
 from tts.errors import Infra, LimitReached, UsageError
 from tts.hostile import cut, fitting, line
-from tts.models.secrets import remembered, scrubbed
+from tts.models.secrets import looks_secret, remembered, scrubbed
 from tts.models.tokens import BYTES_PER_TOKEN
 from tts.prompts import Prompts, fenced
 from tts.prompts.fence import plain
@@ -171,7 +171,7 @@ class CommandAgent:
         return Rollout(answer=listener.said_last(), status=status, error=error, thought=status == "finished")
 
     def _ending(self, ran: Ran) -> tuple[Status, str]:
-        told = scrubbed(cut(ran.errors[-4 * ERROR_CHARS :], ERROR_CHARS))
+        told = cut(scrubbed(ran.errors)[-4 * ERROR_CHARS :], ERROR_CHARS)
         if ran.ended != "exited":
             return "limit", LIMITS[ran.ended].format(seconds=self.seconds)
         if ran.returncode == 0:
@@ -221,7 +221,7 @@ class CommandAgent:
         return Template(self.command)
 
     def _secrets(self) -> list[str]:
-        return [value for name, value in self.env.items() if _SECRET.search(name)]
+        return [value for name, value in self.env.items() if _SECRET.search(name) or looks_secret(value)]
 
 
 @contextmanager

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import time
+from collections import deque
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import cast
 
@@ -55,7 +57,7 @@ class Listener:
     n_bytes: int = 0
     full: bool = False
     lines: list[str] = field(default_factory=list[str])
-    last: list[str] = field(default_factory=list[str])
+    last: deque[str] = field(default_factory=lambda: deque[str](maxlen=LINES))
     thought: str = ""
     calls: dict[str, Step] = field(default_factory=dict[str, Step])
 
@@ -65,6 +67,7 @@ class Listener:
     def __call__(self, line: str) -> None:
         """Hear a line of standard output, without its end."""
         if self.error is not None:
+            self._settle(line)
             return
         try:
             self._hear(line)
@@ -87,7 +90,7 @@ class Listener:
 
     def said_last(self) -> str | None:
         """Return the final message, or the last lines where the program's format has none."""
-        return scrubbed(cut(self.answer or "\n".join(self.last), ANSWER_CHARS)) or None
+        return cut(scrubbed(self.answer or "\n".join(self.last)), ANSWER_CHARS) or None
 
     def note(self, text: str) -> None:
         """Record a text as a step of its own."""
@@ -102,11 +105,21 @@ class Listener:
         for one in said:
             self._take(one)
 
+    def _settle(self, line: str) -> None:
+        """Hear what a program that is stopped says of its bill."""
+        for said in _read(line) or ():
+            if said.figures is not None:
+                with suppress(LimitReached):
+                    self.bill.enter(said.session)
+                    self.bill.add(said.figures)
+
     def _text(self, line: str) -> None:
-        short = cut(line, FIELD_CHARS)
+        short = line if len(line) <= FIELD_CHARS else _kept(line)
         self._end_thought()
+        self.last.append(short)
+        if self.full:
+            return
         self.lines.append(short)
-        self.last = [*self.last[-LINES + 1 :], short]
         if len(self.lines) >= LINES or sum(map(len, self.lines)) >= LINES_CHARS:
             self._end_text()
 
@@ -194,4 +207,4 @@ def _shortened(step: Step) -> Step:
 
 
 def _kept(text: str) -> str:
-    return scrubbed(cut(text, FIELD_CHARS)) if text else ""
+    return cut(scrubbed(text), FIELD_CHARS) if text else ""
