@@ -68,7 +68,7 @@ def odds(passed: Floats, authors: Ints, model: TestModel) -> Floats:
 
 def _weights(sets: Floats, counts: Floats, authors: Ints, model: TestModel) -> Floats:
     """Return the probability of each test's set being the right one, and last of no test being faithful."""
-    n = sets.shape[2]
+    n: int = sets.shape[2]
     same = _agreement(sets, counts)
     ran = counts.sum(axis=2)[:, None, :]
     in_set = np.where(authors >= 0, sets[:, :, authors], 1.0)

@@ -16,7 +16,7 @@ _LOOKS = re.compile(r"\bsk-[A-Za-z0-9_\-*]{8,}")
 
 
 def looks_secret(value: str) -> bool:
-    """Return whether a value may be a key whatever its variable is called: no path, address or plain words."""
+    """Return whether a value may be a key whatever its variable is called: no path, address, plain words."""
     plain = value.startswith(("/", "~")) or re.fullmatch(r"https?://[^@]*", value)
     return len(value) >= 12 and not plain and bool(re.search(r"\d", value) and re.search(r"[A-Za-z]", value))
 
