@@ -4,6 +4,11 @@ import os
 import tempfile
 
 import pytest
+from hypothesis import settings
+
+THOROUGH = os.environ.get("TTS_THOROUGH", "") not in ("", "0")
+settings.register_profile("tts", max_examples=100 if THOROUGH else 30, deadline=None)
+settings.load_profile("tts")
 
 QUIET = tempfile.TemporaryDirectory(prefix="tts-tests-")
 os.environ |= {"MSWEA_SILENT_STARTUP": "1", "MSWEA_GLOBAL_CONFIG_DIR": QUIET.name}
@@ -27,4 +32,4 @@ def _as_wide_as_a_page(monkeypatch):
 @pytest.fixture
 def thorough() -> bool:
     """Whether the few long tests run at their full size, as they do in the gate: TTS_THOROUGH=1."""
-    return os.environ.get("TTS_THOROUGH", "") not in ("", "0")
+    return THOROUGH

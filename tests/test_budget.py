@@ -93,7 +93,7 @@ async def one_bank(rng: Random, limit: Budget, asked: Demand) -> Bank:
 def test_thousands_of_random_accounts_are_never_passed_and_well_used(thorough: bool) -> None:
     async def main() -> int:
         n_refused = 0
-        for seed in range(10_000 if thorough else 3_000):
+        for seed in range(10_000 if thorough else 2_000):
             rng = Random(seed)
             limit = drawn_budget(rng, 25, gaps=0.4)
             bank = await one_bank(rng, limit, demands(rng))
@@ -386,7 +386,7 @@ def random_limit(rng: Random) -> tuple[str, Budget]:
 
 
 def test_thousands_of_random_runs_of_a_scripted_agent(tmp_path: Path, thorough: bool) -> None:
-    n_runs = 10_000 if thorough else 1_000
+    n_runs = 10_000 if thorough else 500
     agent = ScriptedAgent(spend_at_random, bound=AGENT_BOUND)
     cut = 0
 

@@ -23,7 +23,7 @@ LACKING = [name for name in ("minisweagent", "swebench") if find_spec(name) is N
 LACKING += ["bubblewrap"] * (shutil.which("bwrap") is None)
 pytestmark = pytest.mark.skipif(bool(LACKING), reason=f"not installed: {', '.join(LACKING)}")
 
-ATTEMPTS = 8
+ATTEMPTS = 8 if os.environ.get("TTS_THOROUGH", "") not in ("", "0") else 4
 BUG = "def double(x):\n    return x + 1\n"
 TEST = "from sums import double\n\n\ndef test_three():\n    assert double(3) == 6\n"
 RIGHT = "sed -i 's/x + 1/x * 2/' sums.py"
