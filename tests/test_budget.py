@@ -93,7 +93,7 @@ async def one_bank(rng: Random, limit: Budget, asked: Demand) -> Bank:
 def test_thousands_of_random_accounts_are_never_passed_and_well_used(thorough: bool) -> None:
     async def main() -> int:
         n_refused = 0
-        for seed in range(10_000 if thorough else 2_000):
+        for seed in range(10_000 if thorough else 3_000):
             rng = Random(seed)
             limit = drawn_budget(rng, 25, gaps=0.4)
             bank = await one_bank(rng, limit, demands(rng))

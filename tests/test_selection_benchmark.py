@@ -1,4 +1,4 @@
-"""The simulator: it is the frozen one, and its fast path does what the real stages do through the real scope."""
+"""The simulator is the frozen one, and its fast path does what the real stages do through the real scope."""
 
 import numpy as np
 import pytest
