@@ -28,11 +28,11 @@ def no_lead(right: Bools, seed: int) -> Floats:
 
 
 def evidence(right: Bools, seed: int, *, noise: bool = False) -> Floats:
-    """Candidates' tests and their agreement, weighed as the stage does."""
+    """Candidates' tests, a logit of strength for one of log-odds, and their agreement as in the stage."""
     told = odds(passes(right, seed, noise=noise), np.arange(right.shape[1], dtype=np.int64), TestModel())
     classes = behaviour(right, seed, noise=noise)
     size = (classes[:, :, None] == classes[:, None, :]).sum(axis=2)
-    return told * Arena().evidence + Arena().agreement * np.log(size)
+    return told + Arena().agreement * np.log(size)
 
 
 def noise(right: Bools, seed: int) -> Floats:
