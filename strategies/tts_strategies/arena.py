@@ -1,9 +1,9 @@
 """Arena: every vote is spent where it tells most.
 
-Ours; the model of the votes is in `beliefs`, and docs/explanation/arena.md tells it on one page.  Equal outputs
-enter once.  Votes are asked in small waves: of all pairs and both display orders those from which the choice
-of the winner is expected to gain most.  It ends when the winner is sure enough, when more votes are not worth
-asking, or when the votes are spent.
+Ours; the model of the votes is in `beliefs`, and docs/explanation/arena.md tells it on one page.  Equal
+outputs enter once.  Votes are asked in small waves: of all pairs and both display orders those from which the
+choice of the winner is expected to gain most.  It ends when the winner is sure enough, when more votes are
+not worth asking, or when the votes are spent.
 """
 
 from __future__ import annotations
