@@ -274,6 +274,24 @@ def test_bad_input_is_told_in_a_line(
     assert told in errors[0]
 
 
+@pytest.mark.parametrize("name", ["./no-such-tool", "check.sh/../nothing.sh", "./check.sh"])
+def test_a_program_that_the_repository_lacks_is_refused_before_the_run(
+    repo: Path, name: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert call(["solve", PROMPT, "--repo", str(repo), "--agent-cmd", f"{name} x", "--sandbox", "none"]) == 2
+    assert "the repository has no such program at commit" in capsys.readouterr().err
+    assert not (repo / "runs").exists()
+
+
+def test_a_program_of_the_repository_is_taken(repo: Path) -> None:
+    (repo / "tool").write_text("#!/bin/sh\n")
+    (repo / "tool").chmod(0o755)
+    git("add", ".", cwd=repo)
+    git("commit", "-qm", "tool", cwd=repo)
+    asked = ["solve", PROMPT, "--repo", str(repo), "--agent-cmd", "./tool {prompt_file}", "--sandbox", "none"]
+    assert call([*asked, "--dry-run"]) == 0
+
+
 def test_an_agent_is_needed(repo: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert call(["solve", PROMPT, "--repo", str(repo)]) == 2
     assert "which agent?" in capsys.readouterr().err

@@ -83,6 +83,12 @@ def commit_of(repo: Path, name: str = "HEAD") -> str:
     return found.decode().strip()
 
 
+def is_program(repo: Path, commit: str, path: str) -> bool:
+    """Return whether a file of a commit can be run, by its mode; a link counts, wherever it leads."""
+    told = git("ls-tree", "-z", commit, "--", os.path.normpath(path), cwd=repo)
+    return told.startswith((b"100755 ", b"120000 "))
+
+
 def uncommitted(repo: Path) -> list[str]:
     """Return the files that differ from HEAD or that git does not know, ignored ones aside."""
     entries = git("--no-optional-locks", "status", "--porcelain", "-z", "--no-renames", cwd=repo)

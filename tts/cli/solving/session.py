@@ -9,6 +9,7 @@ from functools import partial
 import anyio
 import typer
 
+from tts.agents.command.template import Template
 from tts.agents.tested import Watched
 from tts.cli.console import as_json as json_text
 from tts.cli.console import say, show
@@ -24,7 +25,7 @@ from tts.report import text
 from tts.run import Run
 from tts.workspaces.git import GitWorkspaces
 from tts.workspaces.landing import branch, check_branch, land
-from tts.workspaces.patches import Unlanded, check_whole
+from tts.workspaces.patches import Unlanded, check_whole, is_program
 
 HISTORY = 100
 """How many commits a clone holds: enough for an agent to look back."""
@@ -40,6 +41,7 @@ def experiment_of(request: Request, board: Board) -> Experiment:
         UsageError: a role, a sandbox or a strategy cannot be had.
     """
     players, voices = request.players, request.voices
+    _check_program(request)
     voices.check_prices((request.budget,), players.bound)
     workspaces = Watched(GitWorkspaces(request.where.place / "workspaces", depth=HISTORY))
     agent = players.agent_role(voices, workspaces)
@@ -56,6 +58,19 @@ def experiment_of(request: Request, board: Board) -> Experiment:
         workers=request.workers,
         grade="none",
     )
+
+
+def _check_program(request: Request) -> None:
+    """Check that a program of the repository is there and can be run, before anything is spent."""
+    if not request.players.command:
+        return
+    program, where = Template(request.players.command).program, request.where
+    inside = "/" in program and not program.startswith("/") and "{" not in program
+    if inside and not is_program(where.top, where.base, program):
+        raise UsageError(
+            f"--agent-cmd {program}: the repository has no such program at commit {where.base[:12]}; commit "
+            "it with `chmod +x`, or give its full path and `--mount` it"
+        )
 
 
 def dry(request: Request, *, as_json: bool) -> None:
