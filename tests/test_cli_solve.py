@@ -143,6 +143,7 @@ def test_the_same_command_pays_nothing_again_and_says_what_to_do(
     assert "At most 4 rollouts" in first.err
     assert "attempt #2: finished, " in first.err
     assert "tests   sh check.sh: pass (exit status 0); before the change they did not pass" in first.out
+    assert "end alike" not in first.out
     assert "winner #2" in first.out
     assert "+right" in first.out
     assert "hidden" in first.out
@@ -553,3 +554,4 @@ def test_a_tie_is_told_as_one(command: list[str], tmp_path: Path, capsys: pytest
     out = capsys.readouterr().out
     assert re.search(r"^why +by the rule for ties, after 0 of 0 votes against #\d$", out, re.MULTILINE)
     assert "tests   sh check.sh: do not pass (exit status 1); before the change they did not pass" in out
+    assert "they end alike for all 2 attempts" in out

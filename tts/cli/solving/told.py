@@ -182,6 +182,9 @@ def _tests(outcome: Outcome) -> Iterator[Text]:
     if found["own_returncode"] is not None:
         own = "pass" if found["own_returncode"] == 0 else f"do not pass ({_code(found['own_returncode'])})"
         yield Text(f"        this is with the tests as they were; with those that it changed they {own}")
+    ends = [tests_of(rollout) for rollout in outcome.attempts if tests_of(rollout)]
+    if len(ends) > 1 and len(set(ends)) == 1:
+        yield Text(f"        they end alike for all {len(ends)} attempts: they tell none from another")
     if found["base_returncode"] in (126, 127) and not passes:
         yield Text(
             "        was the command found? --mount shows more of this machine in the sandbox", style="yellow"
