@@ -47,6 +47,10 @@ class PDR:
     empty counts as the first round. No further round starts when its tokens, each draft taken as the largest
     of the round before, would pass `sequential_tokens` on the longest path or `total_tokens` in all, both
     since the strategy began; such an end is part of the method and not incomplete. None: no limit.
+
+    Needs: summaries; a judge for `shared` and `per-sample`.
+    Costs: the drafts of all rounds, one round after another, and a distillation or k votes between rounds.
+    Use it: for short outputs, where many drafts are cheap and parts of several make a better one.
     """
 
     rounds: tuple[int, ...] = (16, 8, 4)

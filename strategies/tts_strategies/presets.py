@@ -5,9 +5,13 @@ from __future__ import annotations
 from tts.pipeline import Pipeline
 
 from .ab_mcts import ABMCTS
+from .adaptive import Adaptive
 from .arena import Arena
+from .best import Best
 from .blitz import Blitz
 from .bradley_terry import BradleyTerry
+from .deepconf import DeepConf
+from .esc import ESC
 from .knockout import Knockout
 from .league import League
 from .pdr import PDR
@@ -19,6 +23,7 @@ from .sample import Sample
 from .self_refine import SelfRefine
 from .swiss import Swiss
 from .vote import Vote
+from .weighted import Weighted
 
 
 def single() -> Pipeline:
@@ -29,6 +34,36 @@ def single() -> Pipeline:
 def vote(n: int = 16) -> Pipeline:
     """Majority vote over n attempts."""
     return Pipeline(Sample(n), Vote())
+
+
+def weighted(n: int = 16) -> Pipeline:
+    """A vote over n attempts in which each weighs its own score, the signal `score`."""
+    return Pipeline(Sample(n), Weighted())
+
+
+def borda(n: int = 16) -> Pipeline:
+    """A vote over n attempts in which each weighs by the rank of its mean confidence."""
+    return Pipeline(Sample(n), Weighted(signal="confidence_mean", by="borda"))
+
+
+def deepconf(n: int = 16) -> Pipeline:
+    """A vote by confidence among the most confident tenth of n attempts."""
+    return Pipeline(Sample(n), DeepConf())
+
+
+def adaptive(n: int = 40) -> Pipeline:
+    """Attempts one after another until a majority is sure, n at most, and a majority vote."""
+    return Pipeline(Adaptive(cap=n), Vote())
+
+
+def esc(n: int = 40) -> Pipeline:
+    """Attempts in windows of five until one agrees, n at most, and a majority vote."""
+    return Pipeline(ESC(window=min(5, n), cap=n), Vote())
+
+
+def best_of(n: int = 16) -> Pipeline:
+    """The one of n attempts with the highest score, the signal `score`."""
+    return Pipeline(Sample(n), Best())
 
 
 def short(m: int = 3, n: int = 8) -> Pipeline:

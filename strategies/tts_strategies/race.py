@@ -22,7 +22,12 @@ from tts.types import Pool
 
 @dataclass(frozen=True, slots=True)
 class Race:
-    """Keeps the `m` shortest of `k` rollouts, shortest first; 1 <= m <= k."""
+    """Keeps the `m` shortest of `k` rollouts, shortest first; 1 <= m <= k.
+
+    Needs: agents that tell their length as they go; without it the first to arrive are kept.
+    Costs: k rollouts, each up to the length of the m-th shortest.
+    Use it: where long thinking is more often wrong than short thinking, and time counts; a vote follows it.
+    """
 
     k: int
     m: int = 1

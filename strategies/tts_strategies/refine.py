@@ -25,6 +25,10 @@ class Refine:
     `random` lets each draw its own `k` of the pool.  The pool's order counts where it is ranked; otherwise
     it is taken by iteration and index.  `final` says what goes on: the `new` rollouts only,
     as in the paper, or `all`, the new ones beside those of the pool.
+
+    Needs: summaries of a pool; a selection before it tells `selected` what to show.
+    Costs: n rollouts, all at the same time, after those whose summaries they read.
+    Use it: where attempts are long and what one found out spares the next one the search.
     """
 
     n: int

@@ -38,6 +38,10 @@ class RTV:
     `group` (G) candidates meet at a time with `votes` (V) judge calls; a tie gets `tie_votes` more, at
     most `tie_rounds` times.  `merge` names the equivalence under which outputs enter once; None lets each
     rollout enter.  Rollouts without an output stay out unless there are no others.
+
+    Needs: a judge and summaries.
+    Costs: about V (N - K) / (G - 1) judge calls, in one round for each power of G, and more where votes tie.
+    Use it: where outputs cannot be compared, such as patches, and judge calls are cheap beside rollouts.
     """
 
     keep: int = 1

@@ -12,7 +12,12 @@ from tts.types import Pool
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """Adds the rollouts 0 to n - 1 to the pool, in that order, each once; `n` is 1 or more."""
+    """Adds the rollouts 0 to n - 1 to the pool, in that order, each once; `n` is 1 or more.
+
+    Needs: nothing.
+    Costs: n rollouts, all at the same time.
+    Use it: first, before whatever picks from the rollouts or refines them.
+    """
 
     n: int
     needs: ClassVar[frozenset[str]] = frozenset({"agent"})

@@ -11,12 +11,12 @@ from dataclasses import dataclass, replace
 from math import inf
 from typing import ClassVar, Literal
 
-import anyio.to_thread
-
-from tts.equivalence import Equivalence, classes, equivalence
+from tts.equivalence import Equivalence, equivalence
 from tts.errors import UsageError
 from tts.protocols import Scope
 from tts.types import Pool, Rollout
+
+from .ballots import counted
 
 Ties = Literal["random", "shortest", "first"]
 Place = tuple[float, int, int, str]
@@ -32,6 +32,10 @@ class Vote:
     has no vote and comes last.  `ties` between classes of one size: `random` (seeded), `shortest` (the class
     that holds the shortest rollout; an unknown length counts as the longest), or `first` (the class that
     holds the earliest iteration's lowest index, which also decides where lengths are equal).
+
+    Needs: answers.
+    Costs: nothing beyond its rollouts.
+    Use it: where answers can be compared and the right one comes up most often.
     """
 
     same: str | Equivalence | None = None
@@ -46,21 +50,12 @@ class Vote:
 
     async def __call__(self, pool: Pool, scope: Scope) -> Pool:
         """Return the same rollouts, ranked: larger classes first, inside a class as the tie rule says."""
-        groups = await anyio.to_thread.run_sync(self._groups, pool.rollouts)  # some equivalences take long
+        groups = await counted(pool.rollouts, self.same)
         tie = self._tie(groups, scope)
         ranked = sorted(groups, key=lambda group: (-len(group), tie[id(group)]))
         voters = [r for group in ranked for r in sorted(group, key=self._within)]
         silent = sorted((r for r in pool if not (r.output or "").strip()), key=self._within)
         return replace(pool, rollouts=(*voters, *silent), ranked=True)
-
-    def _groups(self, rollouts: Sequence[Rollout]) -> list[list[Rollout]]:
-        same = self.same or ("patch" if any(r.patch is not None for r in rollouts) else "text")
-        ordered = sorted(rollouts, key=lambda r: r.key)
-        groups: dict[int, list[Rollout]] = {}
-        for rollout, number in zip(ordered, classes([r.output for r in ordered], same), strict=True):
-            if number is not None:
-                groups.setdefault(number, []).append(rollout)
-        return list(groups.values())
 
     def _tie(self, groups: Sequence[list[Rollout]], scope: Scope) -> dict[int, Place]:
         """Return each group's place among groups of its size, by the group's id."""

@@ -1,0 +1,57 @@
+"""CodeT's dual execution agreement: solutions that pass the same tests, and how far they are to be believed.
+
+Source: Chen, Zhang, Nguyen, Zan, Lin, Lou, Chen, "CodeT: Code Generation with Generated Tests", 2022, arXiv
+2207.10397: solutions are grouped by the exact set of generated tests that they pass; a group's score is the
+square root of its size times the number of tests passed, as in the paper's own code.
+
+Ours: a test may weigh more than 1, such as as often as it was generated.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from math import fsum, sqrt
+
+from tts.errors import UsageError
+
+
+@dataclass(frozen=True, slots=True)
+class Consensus:
+    """Solutions that pass exactly the same tests, both by number from 0; `score` is what it is worth."""
+
+    solutions: tuple[int, ...]
+    tests: tuple[int, ...]
+    score: float
+
+
+def codet(passes: Sequence[Sequence[int | bool]], weights: Sequence[float] | None = None) -> list[Consensus]:
+    """Return the groups of solutions by the set of tests that they pass, best first.
+
+    `passes[i][j]` says whether solution i passes test j.  A group's score is sqrt(its solutions) times the
+    tests passed, each counting `weights[j]` (None: 1).  Equal scores stand in the order of their first
+    solution; a selector draws lots among them.
+
+    Raises:
+        UsageError: the rows, or the weights, are not all of one length.
+
+    >>> [(found.solutions, found.tests) for found in codet([[1, 1, 0], [1, 0, 0], [1, 1, 0], [0, 0, 0]])]
+    [((0, 2), (0, 1)), ((1,), (0,)), ((3,), ())]
+    """
+    lengths = {len(row) for row in passes} | (
+        {len(weights)} if weights is not None and passes else set[int]()
+    )
+    if len(lengths) > 1:
+        raise UsageError(f"codet takes rows and weights of one length, not of {sorted(lengths)}")
+    groups: dict[tuple[int, ...], list[int]] = {}
+    for i, row in enumerate(passes):
+        groups.setdefault(tuple(j for j, passed in enumerate(row) if passed), []).append(i)
+    found = [
+        Consensus(tuple(solutions), tests, sqrt(len(solutions)) * _size(tests, weights))
+        for tests, solutions in groups.items()
+    ]
+    return sorted(found, key=lambda consensus: -consensus.score)
+
+
+def _size(tests: Sequence[int], weights: Sequence[float] | None) -> float:
+    return float(len(tests)) if weights is None else fsum(weights[j] for j in tests)
