@@ -248,7 +248,7 @@ def test_cancelling_ends_the_run_and_what_it_started(place: Path) -> None:
             await until(lambda: not alive(marker))
 
     anyio.run(main)
-    assert not alive(marker)
+    anyio.run(until, lambda: not alive(marker))  # killed, and gone as soon as the kernel has seen to it
 
 
 def test_leaving_ends_everything(place: Path) -> None:
@@ -264,7 +264,7 @@ def test_leaving_ends_everything(place: Path) -> None:
             group.cancel_scope.cancel()
 
     anyio.run(main)
-    assert not alive(marker)
+    anyio.run(until, lambda: not alive(marker))  # killed, and gone as soon as the kernel has seen to it
     assert not alive(sockets[0])
 
 
