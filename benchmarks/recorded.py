@@ -21,7 +21,7 @@ from tts.replay import replay
 Record = dict[str, Any]
 
 TAU_BENCH_FILE = "tau_bench_airline_gpt4o/trajectories.jsonl"
-AMC23_FILE = "reasoning_gym_eval/math_50x.jsonl"
+MATH_FILE = "reasoning_gym_eval/math_50x.jsonl"
 GAME24_FILE = "tot_game24/samples.jsonl"
 EXCERPT = Path(__file__).parent / "data" / "tau_bench_airline_gpt4o.jsonl"
 
@@ -61,22 +61,24 @@ GAME24 = {
 
 def tau_bench(path: Path) -> Iterator[Record]:
     """Yield the trajectories of tau-bench airline as recorded samples: a trial is a sample."""
-    for row in _rows(path):
+    for row in rows(path):
         yield {"task_id": str(row["task_id"]), "sample": row["trial"], "correct": row["reward"]}
 
 
-def amc23(path: Path, *, model: str = "llama-3b-instruct/step_400") -> Iterator[Record]:
-    """Yield one model's samples of AMC23 as recorded samples; length is in characters."""
-    for row in _rows(path):
-        if row["model"] == model and row["dataset"] == "amc23":
+def contest(
+    path: Path, dataset: str = "amc23", *, model: str = "llama-3b-instruct/step_400"
+) -> Iterator[Record]:
+    """Yield one model's samples of AMC23 (or AIME24) as recorded samples; length is in characters."""
+    for row in rows(path):
+        if row["model"] == model and row["dataset"] == dataset:
             for i, sample in enumerate(row["samples"]):
                 graded = {"answer": sample["answer"], "correct": sample["correct"]}
-                yield {"task_id": f"amc23-{row['idx']}", "sample": i, "length": sample["chars"], **graded}
+                yield {"task_id": f"{dataset}-{row['idx']}", "sample": i, "length": sample["chars"], **graded}
 
 
 def game24(path: Path, *, method: str) -> Iterator[Record]:
     """Yield one method's samples of the Game of 24 as recorded samples."""
-    for row in _rows(path):
+    for row in rows(path):
         if row["method"] == method:
             for i, sample in enumerate(row["samples"]):
                 graded = {"answer": sample["answer"], "correct": sample["correct"]}
@@ -95,7 +97,7 @@ def figures(name: str, pool: Iterable[Record], goals: Sequence[Goal]) -> list[Fi
 def measured(data: Path) -> list[Figure]:
     """Return all figures from the data folder."""
     found = figures("tau-bench airline", tau_bench(data / TAU_BENCH_FILE), TAU_BENCH)
-    found += figures("AMC23", amc23(data / AMC23_FILE), AMC23)
+    found += figures("AMC23", contest(data / MATH_FILE), AMC23)
     for method, goals in GAME24.items():
         found += figures(f"Game of 24 {method}", game24(data / GAME24_FILE, method=method), goals)
     return found
@@ -108,7 +110,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--json", action="store_true", help="one JSON document on stdout")
     options = parser.parse_args(arguments)
     folder = os.environ.get("TTS_DATA", "")
-    missing = [f for f in (TAU_BENCH_FILE, AMC23_FILE, GAME24_FILE) if not (Path(folder) / f).is_file()]
+    missing = [f for f in (TAU_BENCH_FILE, MATH_FILE, GAME24_FILE) if not (Path(folder) / f).is_file()]
     if not folder or missing:
         said = f"the folder of TTS_DATA has no {', '.join(missing)}" if folder else "TTS_DATA is not set"
         print(f"{said}; let it name the folder of the recorded data sets", file=sys.stderr)
@@ -116,7 +118,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return report("recorded", measured(Path(folder)), as_json=options.json)
 
 
-def _rows(path: Path) -> Iterator[Record]:
+def rows(path: Path) -> Iterator[Record]:
+    """Yield the records of a file of JSON lines."""
     with path.open(encoding="utf-8") as file:
         for line in file:
             yield json.loads(line)

@@ -5,12 +5,14 @@ import os
 from itertools import combinations
 from pathlib import Path
 from statistics import fmean
+from types import ModuleType
 
 import pytest
 
 NOT_A_CHECKOUT = "the benchmarks are not part of the wheel; run from the checkout"
 recorded = pytest.importorskip("benchmarks.recorded", reason=NOT_A_CHECKOUT)
 goals = pytest.importorskip("benchmarks.goals", reason=NOT_A_CHECKOUT)
+catalogue = pytest.importorskip("benchmarks.catalogue", reason=NOT_A_CHECKOUT)
 Figure, document, report, table = goals.Figure, goals.document, goals.report, goals.table
 
 DATA = os.environ.get("TTS_DATA", "")
@@ -44,13 +46,35 @@ def test_the_recorded_data_give_the_published_figures() -> None:
     assert len(found) == 18
 
 
+@needs_data
+def test_the_catalogue_selects_as_was_counted_apart(thorough: bool) -> None:
+    found = catalogue.measured(Path(DATA), draws=200 if thorough else 4)
+    assert [f.name for f in found if not f.met] == []
+    assert len(found) == 13
+
+
+def test_a_tournament_of_two_counts_a_tie_one_half() -> None:
+    said = [(1, 1), (1, 2), (2, None), (2, 0), (0, 0), (0, 1)]
+    pairs = [{"idx": i, "human_majority": m, "judge": v} for i, (m, v) in enumerate(said)]
+    assert catalogue.agreement(pairs, "judge") == pytest.approx((2 / 6, 2 / 4))
+    played, error = catalogue.tournament(pairs, "judge", draws=400)
+    assert played == pytest.approx(0.5, abs=error)
+    assert 0 < error < 0.1
+
+
+def test_top_one_shares_the_credit_of_equal_groups() -> None:
+    groups = catalogue.codet([[1, 0], [1, 0], [0, 1], [0, 1]])
+    assert catalogue.top_one(groups, lambda g: g.score, [True, False, True, True]) == 0.75
+
+
+@pytest.mark.parametrize("bench", [recorded, catalogue])
 def test_without_data_it_says_so(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    bench: ModuleType, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.delenv("TTS_DATA", raising=False)
-    assert recorded.main([]) == 2
+    assert bench.main([]) == 2
     monkeypatch.setenv("TTS_DATA", str(tmp_path))
-    assert recorded.main(["--json"]) == 2
+    assert bench.main(["--json"]) == 2
     said = capsys.readouterr()
     assert said.out == ""
     assert "TTS_DATA is not set" in said.err

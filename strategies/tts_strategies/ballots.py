@@ -9,9 +9,12 @@ from math import fsum, isfinite
 
 import anyio.to_thread
 
-from tts.equivalence import Equivalence, classes
+from tts.equivalence import Canonical, Equivalence, classes, equivalence
 from tts.protocols import Scope
 from tts.types import Pool, Rollout
+
+SHORT = 20_000
+"""Characters of all outputs together that are compared at once, where that goes by a canonical form."""
 
 
 def ballots(rollouts: Sequence[Rollout], same: str | Equivalence | None) -> list[list[Rollout]]:
@@ -30,7 +33,11 @@ def ballots(rollouts: Sequence[Rollout], same: str | Equivalence | None) -> list
 
 
 async def counted(rollouts: Sequence[Rollout], same: str | Equivalence | None) -> list[list[Rollout]]:
-    """Return the classes as `ballots` does, worked out beside the event loop: some equivalences take long."""
+    """Return the classes as `ballots` does, worked out beside the event loop where it may take long."""
+    form = equivalence(same) if isinstance(same, str) else same
+    short = sum(len(r.output or "") for r in rollouts) <= SHORT
+    if short and (form is None or isinstance(form, Canonical)):
+        return ballots(rollouts, same)
     return await anyio.to_thread.run_sync(partial(ballots, rollouts, same))
 
 
