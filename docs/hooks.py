@@ -12,7 +12,7 @@ import typer.main
 
 from tts.cli.main import app
 from tts.registry import plugins
-from tts.report.catalogue import catalogue
+from tts.report.catalogue import USE, catalogue, described
 
 WIDTH = 98
 """Columns of a command's help."""
@@ -22,9 +22,10 @@ ENTRIES = {"presets": "written", "estimators": "name", "judges": "name", "summar
 
 
 def strategies() -> str:
-    """Return the registry as Markdown: stages with their parameters and sources, then the other groups."""
+    """Return the registry as Markdown: a table of the methods, each in full, then the other groups."""
     found = catalogue()
-    parts = ["## Stages", *(_stage(entry) for entry in found["stages"])]
+    parts = ["## Methods", _methods(found["stages"])]
+    parts += ["## Stages", *(_stage(entry) for entry in found["stages"])]
     for group, named in ENTRIES.items():
         parts += [f"## {group.capitalize()}", _table(found[group], named)]
     return "\n\n".join(parts)
@@ -54,7 +55,27 @@ def _stage(entry: dict[str, Any]) -> str:
     stage = plugins("tts.stages")[entry["name"]].load()
     source = inspect.getdoc(sys.modules[stage.__module__]) or ""
     signature = f"{entry['name']}({', '.join(entry['parameters'])})"
-    return f"### {entry['name']}\n\n```text\n{signature}\n```\n\n{inspect.getdoc(stage)}\n\n{source}"
+    use = "\n".join(f"- {mark} {entry[name]}" for mark, name in USE.items() if entry[name])
+    return f"### {entry['name']}\n\n```text\n{signature}\n```\n\n{described(stage)}\n\n{use}\n\n{source}"
+
+
+def _methods(entries: list[dict[str, Any]]) -> str:
+    """Return the table of the methods: what each needs and costs, when to use it, and where it is from."""
+    rows = (
+        " | ".join([f"[`{e['name']}`](#{e['name']})", *(_cell(e[name]) for name in USE.values()), _links(e)])
+        for e in entries
+    )
+    head = "| method | needs | costs | use it | source |\n|---|---|---|---|---|"
+    return "\n".join([head, *(f"| {row} |" for row in rows)])
+
+
+def _cell(told: str) -> str:
+    return told.rstrip(".").replace("|", "\\|")
+
+
+def _links(entry: dict[str, Any]) -> str:
+    numbers = entry["sources"]
+    return ", ".join(f"[{n}](https://arxiv.org/abs/{n})" for n in numbers) or "–"
 
 
 def _table(entries: list[dict[str, Any]], named: str) -> str:

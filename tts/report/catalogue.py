@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import inspect
+import re
+import sys
 from collections.abc import Mapping
 from typing import Any, TypeAlias
 
@@ -17,14 +19,18 @@ from tts.report import text
 Entry: TypeAlias = dict[str, Any]
 
 HINT = "-s takes a preset, an estimator, or stages: -s 'sample(16) | rtv(keep=4) | refine(16) | rtv()'"
+USE = {"Needs:": "needs", "Costs:": "costs", "Use it:": "use"}
+"""What the last lines of a stage's docstring begin with, and what an entry calls them."""
 GROUPS = ("stages", "presets", "estimators", "judges", "summarizers", "agents")
 
 
 def catalogue() -> dict[str, list[Entry]]:
     """Return the entries of every group: `name`, `about`, and what the group has beside them.
 
-    Stages have `parameters` (as they are written), presets `written` (the form of the name) and `pipeline`
-    (with the default numbers), estimators `oracle`. What cannot be loaded has `error` instead.
+    Stages have `parameters` (as they are written), `needs`, `costs` and `use` (sentences, empty where the
+    docstring has none) and `sources` (arXiv numbers that their module names). Presets have `written` (the
+    form of the name) and `pipeline` (with the default numbers), estimators `oracle`. What cannot be loaded
+    has `error` instead.
     """
     return {group: [_entry(group, name) for name in plugins(f"tts.{group}")] for group in GROUPS}
 
@@ -47,7 +53,8 @@ def _entry(group: str, name: str) -> Entry:
 
 def _more(group: str, name: str, found: Any) -> Entry:
     if group == "stages":
-        return {"parameters": [_parameter(p) for p in inspect.signature(found).parameters.values()]}
+        parameters = [_parameter(p) for p in inspect.signature(found).parameters.values()]
+        return {"parameters": parameters, **use_of(found), "sources": _sources(found)}
     if group == "presets":
         numbers = inspect.signature(found).parameters
         written = name + "-m" * ("m" in numbers) + "@N" * ("n" in numbers)
@@ -62,7 +69,28 @@ def _parameter(parameter: inspect.Parameter) -> str:
 
 
 def _about(found: Any) -> str:
-    return text.line((inspect.getdoc(found) or "").split("\n\n")[0], 300)
+    return text.line(described(found).split("\n\n")[0], 300)
+
+
+def described(found: Any) -> str:
+    """Return a docstring without the lines that say what it needs and costs and when to use it."""
+    return re.split(rf"^(?={_marks()})", inspect.getdoc(found) or "", maxsplit=1, flags=re.M)[0].strip()
+
+
+def use_of(found: Any) -> dict[str, str]:
+    """Return what a stage needs, what it costs and when to use it, as its docstring says."""
+    parts = re.split(rf"^({_marks()})", inspect.getdoc(found) or "", flags=re.M)
+    told = dict(zip(parts[1::2], parts[2::2], strict=True))
+    return {name: text.line(" ".join(told.get(mark, "").split()), 300) for mark, name in USE.items()}
+
+
+def _marks() -> str:
+    return "|".join(USE)
+
+
+def _sources(found: Any) -> list[str]:
+    module = sys.modules.get(getattr(found, "__module__", ""))
+    return list(dict.fromkeys(re.findall(r"arXiv\s+(\d{4}\.\d{4,5})", inspect.getdoc(module) or "")))
 
 
 def _table(entries: list[Entry]) -> RenderableType:
@@ -84,5 +112,12 @@ def _written(entry: Entry) -> str:
 
 def _details(entry: Entry) -> list[str]:
     if "parameters" in entry:
-        return [text.line(f"{entry['name']}({', '.join(entry['parameters'])})")]
+        told = [f"{mark} {entry[name]}" for mark, name in USE.items() if entry[name]]
+        return [text.line(f"{entry['name']}({', '.join(entry['parameters'])})"), *told, *_numbers(entry)]
     return [text.line(entry["pipeline"])] if "pipeline" in entry else []
+
+
+def _numbers(entry: Entry) -> list[str]:
+    return (
+        [f"Source: {', '.join(f'arXiv {number}' for number in entry['sources'])}"] if entry["sources"] else []
+    )
