@@ -167,9 +167,14 @@ def _accuracy(pool: Sequence[Record], strategy: str) -> float | None:
 
 
 def gym(path: Path, *, models: int) -> Iterator[Record]:
-    """Yield the three samples of each question and model, of the first so many models of each question."""
+    """Yield the three samples of each question and model, of the first so many models of each question.
+
+    Left out is what no vote can decide: a question to which a model has no answer recorded.
+    """
     for row in rows(path):
         for model, samples in list(row["samples"].items())[:models]:
+            if not any((answer or "").strip() for answer, _, _ in samples):
+                continue
             task = f"{model}/{row['dataset']}/{row['idx']}"
             for i, (answer, score, chars) in enumerate(samples):
                 yield {"task_id": task, "sample": i, "answer": answer, "correct": score, "length": chars}

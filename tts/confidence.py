@@ -12,6 +12,8 @@ from statistics import fmean
 
 WINDOW = 2048
 """Tokens in a group."""
+LOWEST_GROUP = "confidence_lowest_group"
+"""The signal that is told under way too."""
 
 
 class Confidence:
@@ -22,7 +24,7 @@ class Confidence:
     """
 
     def __init__(self, window: int = WINDOW) -> None:
-        self._window = window
+        self.window = window
         self._sums = array("d", [0.0])
         self.lowest: float | None = None
         """The lowest of the groups that are full so far; None before the first one is."""
@@ -35,8 +37,8 @@ class Confidence:
         finite = [value for value in logprobs if isfinite(value)]
         if finite:
             self._sums.append(self._sums[-1] - fmean(finite))
-        if finite and len(self) >= self._window:
-            group = self._mean(len(self) - self._window)
+        if finite and len(self) >= self.window:
+            group = self._mean(len(self) - self.window)
             self.lowest = group if self.lowest is None else min(group, self.lowest)
 
     def signals(self) -> dict[str, float]:
@@ -49,12 +51,12 @@ class Confidence:
         n = len(self)
         if not n:
             return {}
-        groups = sorted(self._mean(end - self._window, end) for end in range(min(self._window, n), n + 1))
+        groups = sorted(self._mean(end - self.window, end) for end in range(min(self.window, n), n + 1))
         bottom = groups[: ceil(len(groups) / 10)]
         return {
             "confidence_mean": self._mean(0),
-            "confidence_tail": self._mean(n - self._window),
-            "confidence_lowest_group": groups[0],
+            "confidence_tail": self._mean(n - self.window),
+            LOWEST_GROUP: groups[0],
             "confidence_bottom": fsum(bottom) / len(bottom),
         }
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
 
@@ -34,7 +34,7 @@ class Done(Generic[T]):
 
 @dataclass(slots=True, eq=False)
 class Flight:
-    """An effect that somebody waits for. `length` and `thought` tell how far a rollout has come."""
+    """An effect that somebody waits for. `length`, `thought` and `signals` tell how far it has come."""
 
     effect: Effect[Any]
     batch: Batch | None = None
@@ -43,6 +43,7 @@ class Flight:
     done: Done[Any] | None = None
     length: float | None = None
     thought: bool = False
+    signals: Mapping[str, float] = field(default_factory=dict[str, float])
     after: Flight | None = None
     work: FlightWork | None = None
     listeners: list[Callable[[], None]] = field(default_factory=list[Callable[[], None]])
@@ -112,22 +113,26 @@ class FlightWork:
         self._check()
         self.usage = self.usage + usage
 
-    def progress(self, length: float | None, *, thought: bool = False) -> None:
+    def progress(
+        self, length: float | None, *, thought: bool = False, signals: Mapping[str, float] | None = None
+    ) -> None:
         """Pass on how far the rollout has come."""
         self._check()
         if threading.get_ident() != self._home:
-            anyio.from_thread.run_sync(self._progress, length, thought)
+            anyio.from_thread.run_sync(self._progress, length, thought, signals)
         else:
-            self._progress(length, thought)
+            self._progress(length, thought, signals)
 
     def _check(self) -> None:
         """Stop a thread that goes on after its rollout was cancelled; tasks are stopped by the event loop."""
         if self.flight.done is not None:
             raise LimitReached("the attempt was cancelled")
 
-    def _progress(self, length: float | None, thought: bool) -> None:
+    def _progress(self, length: float | None, thought: bool, signals: Mapping[str, float] | None) -> None:
         self.flight.length = length
         self.flight.thought = self.flight.thought or thought
+        if signals is not None:
+            self.flight.signals = dict(signals)
         self.flight.tell()
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Any
@@ -62,6 +62,14 @@ class LedgerLane:
         if rollout is not None and (rollout.thought or rollout.status == "finished"):
             return True
         return self.flight is not None and self.flight.thought
+
+    @property
+    def signals(self) -> Mapping[str, float]:
+        """What it has told of itself so far, in the end the signals of its rollout."""
+        rollout = self.rollout
+        if rollout is not None:
+            return rollout.signals
+        return self.flight.signals if self.flight is not None else {}
 
     @property
     def rollout(self) -> Rollout | None:

@@ -67,10 +67,13 @@ class Attempt(Protocol):
         """
         ...
 
-    def progress(self, length: float | None, *, thought: bool = False) -> None:
+    def progress(
+        self, length: float | None, *, thought: bool = False, signals: Mapping[str, float] | None = None
+    ) -> None:
         """Report the length so far (thinking tokens, or steps); `thought` once the thinking is over.
 
-        None is for an attempt that cannot tell its length before its end.
+        None is for an attempt that cannot tell its length before its end. `signals` are numbers such as the
+        rollout will have in its end, as they stand now; None leaves those told before.
         """
         ...
 
@@ -142,8 +145,8 @@ class Lane(Protocol):
     """One rollout of a race as it goes.
 
     `length` is what it has reached, None when the agent reports none; `thought` when its thinking is
-    over; `rollout` its result once it has ended well or badly, None while it runs and when it was
-    stopped.
+    over; `signals` what it has told of itself so far, in the end those of the rollout; `rollout` its result
+    once it has ended well or badly, None while it runs and when it was stopped.
     """
 
     @property
@@ -152,6 +155,8 @@ class Lane(Protocol):
     def length(self) -> float | None: ...
     @property
     def thought(self) -> bool: ...
+    @property
+    def signals(self) -> Mapping[str, float]: ...
     @property
     def rollout(self) -> Rollout | None: ...
 
@@ -296,7 +301,9 @@ class Work(Protocol):
 
     def record(self, step: Step) -> None: ...
     def spend(self, usage: Usage) -> None: ...
-    def progress(self, length: float | None, *, thought: bool = False) -> None: ...
+    def progress(
+        self, length: float | None, *, thought: bool = False, signals: Mapping[str, float] | None = None
+    ) -> None: ...
 
 
 class Executor(Protocol):

@@ -13,6 +13,7 @@ from typing import Any, TypeAlias, TypedDict, Unpack
 from tts.agents.answers import AnswerForm, Extraction, answer_form
 from tts.agents.chat import ChatAgent, Thinking
 from tts.agents.function import AgentFunction, as_agent
+from tts.confidence import WINDOW
 from tts.errors import UsageError
 from tts.graders import FunctionGrader
 from tts.models.call import Patience
@@ -82,12 +83,16 @@ def chat(
     thinking: Thinking = "shown",
     prompts: Prompts | Path | str | None = None,
     max_prior_tokens: int = 8_000,
+    logprobs: int = 0,
+    window: int = WINDOW,
     **options: Unpack[ModelOptions],
 ) -> ChatAgent:
     """Return an agent that answers with one completion of a model, given by name or as it is.
 
     `answer` says how the answer is taken out of the text: `tts.agents.answers.answer_form` has the forms.
-    `prompts` is a folder of templates in place of ours. The rest are the options of `tts.model`, for a name.
+    `prompts` is a folder of templates in place of ours. `logprobs` is how many of the likeliest tokens at
+    each place tell their log-probabilities (20 for DeepConf), of which the confidence signals are made over
+    groups of `window` tokens; 0: none. The rest are the options of `tts.model`, for a name.
 
     Raises:
         UsageError: a name or a form cannot be read, or options go with a model that is made already.
@@ -100,6 +105,8 @@ def chat(
         thinking=thinking,
         prompts=prompts if isinstance(prompts, Prompts) else Prompts(prompts),
         max_prior_tokens=max_prior_tokens,
+        logprobs=logprobs,
+        window=window,
     )
 
 

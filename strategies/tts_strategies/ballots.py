@@ -62,6 +62,15 @@ async def by_weight(
     return replace(pool, rollouts=(*voters, *silent), ranked=True)
 
 
+async def leading_share(
+    rollouts: Sequence[Rollout], weights: Mapping[str, float], same: str | Equivalence | None
+) -> float:
+    """Return the heaviest class's share of all weight, 0 to 1; 0 where nothing weighs anything."""
+    groups = await counted(rollouts, same)
+    heavy = [fsum(weights.get(r.key, 0.0) for r in group) for group in groups]
+    return max(heavy) / fsum(heavy) if any(heavy) else 0.0
+
+
 def signal_of(rollout: Rollout, name: str) -> float | None:
     """Return a signal of a rollout; None where it has none, or one that is no finite number."""
     value = rollout.signals.get(name)

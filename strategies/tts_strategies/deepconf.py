@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from math import ceil
 from typing import ClassVar
 
-from tts.confidence import confidences
+from tts.confidence import LOWEST_GROUP, confidences
 from tts.equivalence import Equivalence, equivalence
 from tts.errors import UsageError
 from tts.protocols import Scope
@@ -26,9 +26,6 @@ from tts.types import Pool, Rollout
 from .ballots import by_weight, signal_of
 
 __all__ = ["DeepConf", "confidences", "threshold", "weights"]
-
-LOWEST = "confidence_lowest_group"
-"""The signal that the paper's online form goes by."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +42,7 @@ class DeepConf:
     """
 
     eta: float = 10.0
-    signal: str = LOWEST
+    signal: str = LOWEST_GROUP
     same: str | Equivalence | None = None
     free: ClassVar[bool] = True
 

@@ -11,6 +11,7 @@ from .best import Best
 from .blitz import Blitz
 from .bradley_terry import BradleyTerry
 from .deepconf import DeepConf
+from .deepconf_online import DeepConfOnline
 from .esc import ESC
 from .knockout import Knockout
 from .league import League
@@ -49,6 +50,11 @@ def borda(n: int = 16) -> Pipeline:
 def deepconf(n: int = 16) -> Pipeline:
     """A vote by confidence among the most confident tenth of n attempts."""
     return Pipeline(Sample(n), DeepConf())
+
+
+def deepconf_online(n: int = 64) -> Pipeline:
+    """Attempts cut once they are less sure than most of the first 16 were, n at most, and a vote."""
+    return Pipeline(DeepConfOnline(n=n, warmup=min(16, n)))
 
 
 def adaptive(n: int = 40) -> Pipeline:

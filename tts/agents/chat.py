@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from tts.agents.answers import AnswerForm, answer_form
+from tts.confidence import LOWEST_GROUP, WINDOW, Confidence
 from tts.errors import Declined, LimitReached, UsageError
 from tts.hostile import fitting, size_of
 from tts.models.chat import Again, Ask, Began, Chat, Delta, Reply
@@ -38,6 +39,10 @@ class ChatAgent:
     `thinking="hidden"` is for models that think out of sight: their thinking is over when the text begins,
     its length is what the provider counts in the end, and until then races go by arrival.
     `max_prior_tokens` is about the most that is shown of one earlier attempt.
+
+    `logprobs` asks for the log-probabilities of so many of the likeliest tokens at each place (0: none), of
+    which `tts.confidence` makes the rollout's signals, over groups of `window` tokens; the lowest full group
+    so far is told under way.
     """
 
     model: Chat
@@ -45,12 +50,27 @@ class ChatAgent:
     prompts: Prompts = Prompts()
     thinking: Thinking = "shown"
     max_prior_tokens: int = 8_000
+    logprobs: int = 0
+    window: int = WINDOW
+
+    def __post_init__(self) -> None:
+        if self.logprobs < 0 or self.window < 1:
+            raise UsageError(
+                "a chat agent takes logprobs of 0 or more and a window of 1 or more, "
+                f"not logprobs={self.logprobs} and window={self.window}"
+            )
+        if self.logprobs and self.model.shares != "n":
+            raise UsageError(
+                "log-probabilities come through OpenAI's Chat Completions and servers that speak them: "
+                f"{self.model.fingerprint.partition('#')[0]} is asked otherwise"
+            )
 
     @property
     def fingerprint(self) -> str:
-        """The model, the form of the answer, the prompt and the size of priors."""
+        """The model, the form of the answer, the prompt, the size of priors, and log-probabilities if any."""
         parts = [self.model.fingerprint, self.answer.name, self.prompts.digest("answer"), self.thinking]
-        return f"chat/1/{'/'.join(parts)}/{self.max_prior_tokens}"
+        asked = f"/logprobs-{self.logprobs}-{self.window}" if self.logprobs else ""
+        return f"chat/1/{'/'.join(parts)}/{self.max_prior_tokens}{asked}"
 
     def bound_for(self, task: Task, inputs: Sequence[Summary]) -> Budget:
         """Return the most that a rollout from these priors can cost."""
@@ -72,7 +92,7 @@ class ChatAgent:
 
     async def run(self, task: Task, attempt: Attempt) -> Rollout:
         """Return the rollout of one completion; its text and thinking are its only step."""
-        told = Telling(attempt, hidden=self.thinking == "hidden")
+        told = Telling(attempt, self.thinking == "hidden", Confidence(self.window))
         try:
             (reply,) = await self.model.ask(self._ask(task, attempt.priors, attempt.seed), heard=told)
         except BaseException:
@@ -84,11 +104,11 @@ class ChatAgent:
     def _rollout(self, reply: Reply, told: Telling) -> Rollout:
         if reply.stop == "refused":
             raise Declined(f"the model refused: {plain(reply.text)[:200]}")
-        length = float(told.length(reply))
+        rollout = Rollout(length=float(told.length(reply)), signals=told.confidence.signals())
         if reply.stop == "length":
             error = "the answer was cut at the cap on output tokens"
-            return Rollout(status="limit", length=length, thought=bool(reply.text), error=error)
-        return Rollout(answer=self.answer(reply.text), length=length, thought=True)
+            return replace(rollout, status="limit", thought=bool(reply.text), error=error)
+        return replace(rollout, answer=self.answer(reply.text), thought=True)
 
     def _ask(self, task: Task, priors: Sequence[Summary], seed: int | None = None) -> Ask:
         way, _, rest = self.answer.name.partition(":")
@@ -99,7 +119,8 @@ class ChatAgent:
             "workspace": any(prior.sources for prior in priors),
         }
         question = self.prompts.part("answer", "question", **values)
-        return Ask(self.prompts.part("answer", "system", **values), (question,), seed=seed)
+        system = self.prompts.part("answer", "system", **values)
+        return Ask(system, (question,), seed=seed, logprobs=self.logprobs)
 
     def _prior(self, prior: Summary) -> str:
         return fenced(fitting(plain(prior.render()), self.max_prior_tokens * BYTES_PER_TOKEN)[0])
@@ -111,6 +132,7 @@ class Telling:
 
     attempt: Attempt
     hidden: bool
+    confidence: Confidence
     started: float = field(default_factory=time.time)
     thinking: list[str] = field(default_factory=list[str])
     text: list[str] = field(default_factory=list[str])
@@ -122,6 +144,7 @@ class Telling:
         """Hear a piece; a stream that begins anew does not take back how far the cut one had come."""
         if isinstance(event, Again):
             self.thinking, self.text, self.n_bytes = [], [], 0
+            self.confidence = Confidence(self.confidence.window)
         elif isinstance(event, Delta):
             self._hear(event)
 
@@ -135,6 +158,18 @@ class Telling:
                 self._end()
             else:
                 self._on(piece.text)
+        if piece.logprobs:
+            self._weigh(piece.logprobs)
+
+    def _weigh(self, logprobs: Sequence[Sequence[float]]) -> None:
+        """Take in how sure the model was, and tell it where it has never been less sure."""
+        before = self.confidence.lowest
+        for token in logprobs:
+            self.confidence.add(token)
+        lowest = self.confidence.lowest
+        if lowest is not None and lowest != before:
+            length = None if self.hidden else self.furthest
+            self.attempt.progress(length, signals={LOWEST_GROUP: lowest})
 
     def _on(self, text: str) -> None:
         self.n_bytes += size_of(text)

@@ -90,6 +90,14 @@ def run(
         Thinking | None,
         typer.Option(help="Whether --model streams its thinking (shown).", rich_help_panel=MODELS),
     ] = None,
+    logprobs: Annotated[
+        int,
+        typer.Option(
+            metavar="N",
+            help="Ask --model for the log-probabilities of the N likeliest tokens; deepconf needs 20.",
+            rich_help_panel=MODELS,
+        ),
+    ] = 0,
     temperature: options.Temperature = None,
     option: options.RequestOptions = None,
     prompts: options.Templates = None,
@@ -150,6 +158,7 @@ def run(
         voices=voices,
         answer=answer,
         thinking=thinking.value if thinking is not None else "",
+        logprobs=logprobs,
         prompts=prompts,
         grader=grader,
         same=same.value,

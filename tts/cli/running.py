@@ -33,7 +33,8 @@ from tts.workspaces.git import GitWorkspaces
 class Request:
     """What the command line asked for; `bound` is the most that one attempt can take.
 
-    `agent` is "" where a model of `voices` answers; `answer` and `thinking` are how, "" where not said.
+    `agent` is "" where a model of `voices` answers; `answer`, `thinking` and `logprobs` are how, "" and 0
+    where not said.
     """
 
     tasks: Path
@@ -45,6 +46,7 @@ class Request:
     voices: Voices
     answer: str
     thinking: str
+    logprobs: int
     prompts: Path | None
     grader: str
     same: str
@@ -93,6 +95,7 @@ def _agent(request: Request, prompts: Prompts) -> Agent:
         answer=request.answer or "text",
         thinking="hidden" if request.thinking == "hidden" else "shown",
         prompts=prompts,
+        logprobs=request.logprobs,
     )
     return bounded(answering, request.bound)
 
@@ -102,6 +105,7 @@ def _check_unused(request: Request) -> None:
     given = {
         "--answer": request.answer,
         "--thinking": request.thinking,
+        "--logprobs": request.logprobs,
         "--temperature": request.voices.temperature is not None,
         "--option": request.voices.options,
     }

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from math import isfinite
@@ -60,11 +60,16 @@ class OneAttempt:
         self._work.spend(usage)
         self._count(usage)
 
-    def progress(self, length: float | None, *, thought: bool = False) -> None:
+    def progress(
+        self, length: float | None, *, thought: bool = False, signals: Mapping[str, float] | None = None
+    ) -> None:
         """Report the length so far."""
         self.length = length
         self.thought = self.thought or thought
-        self._work.progress(length, thought=thought)
+        if signals is None:
+            self._work.progress(length, thought=thought)
+        else:
+            self._work.progress(length, thought=thought, signals=signals)
 
     def _count(self, usage: Usage) -> None:
         self.usage = self.usage + usage

@@ -28,7 +28,8 @@ class Ask:
     `parts`, in their order, make up the user's first message. Each but the last ends a prefix that other
     asks are going to share, so providers that cache by breakpoint get one there; `turns` follow. `n`
     independent answers are wanted. `schema` is a JSON schema that the answer must fit, `schema_name` a word
-    for it. `seed` is passed on where the API takes one.
+    for it. `seed` is passed on where the API takes one. `logprobs` asks for the log-probabilities of so many
+    of the likeliest tokens at each place (0: none), which only Chat Completions tell.
     """
 
     system: str
@@ -38,6 +39,7 @@ class Ask:
     schema: Mapping[str, Any] | None = None
     schema_name: str = "answer"
     seed: int | None = None
+    logprobs: int = 0
 
     @property
     def text(self) -> str:
@@ -51,11 +53,16 @@ class Ask:
 
 @dataclass(frozen=True, slots=True)
 class Delta:
-    """A piece of one of the n answers, counted from 0: of its text, or of its thinking."""
+    """A piece of one of the n answers, counted from 0: of its text, or of its thinking.
+
+    `logprobs` holds, for each token of the piece, those of the likeliest tokens at its place; empty where
+    nothing is told.
+    """
 
     choice: int = 0
     text: str = ""
     thinking: str = ""
+    logprobs: tuple[tuple[float, ...], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,7 @@ from tts.types import Usage
 if TYPE_CHECKING:
     from openai import AsyncOpenAI, AsyncStream
     from openai.types.chat import ChatCompletionChunk
-    from openai.types.chat.chat_completion_chunk import ChoiceDelta
+    from openai.types.chat.chat_completion_chunk import ChoiceDelta, ChoiceLogprobs
     from openai.types.completion_usage import CompletionUsage
 
 STOPS: Mapping[str, Stop] = {"length": "length", "content_filter": "refused"}
@@ -33,7 +33,7 @@ class OpenAIChat:
         """Return the answers as they come."""
         create: Any = self.client.chat.completions.create
         stream: AsyncStream[ChatCompletionChunk] = await create(**self._request(ask, settings))
-        async with closed(stream), aclosing(_events(stream)) as events:
+        async with closed(stream), aclosing(_events(stream, ask.logprobs)) as events:
             yield events
 
     async def known(self) -> Sequence[str]:
@@ -61,6 +61,8 @@ class OpenAIChat:
         if ask.schema is not None and settings.schemas:
             form = {"name": ask.schema_name, "schema": ask.schema, "strict": True}
             request["response_format"] = {"type": "json_schema", "json_schema": form}
+        if ask.logprobs:
+            request |= {"logprobs": True, "top_logprobs": ask.logprobs}
         return request | {"extra_body": dict(settings.options)}
 
 
@@ -69,7 +71,7 @@ def _opening(ask: Ask) -> list[dict[str, str]]:
     return [{"role": "system", "content": ask.system}, user] if ask.system else [user]
 
 
-async def _events(stream: AsyncIterator[ChatCompletionChunk]) -> AsyncGenerator[Event]:
+async def _events(stream: AsyncIterator[ChatCompletionChunk], logprobs: int) -> AsyncGenerator[Event]:
     began = False
     refused: set[int] = set()
     async for chunk in stream:
@@ -77,7 +79,7 @@ async def _events(stream: AsyncIterator[ChatCompletionChunk]) -> AsyncGenerator[
             began = True
             yield Began()
         for choice in chunk.choices or ():
-            delta = _delta(choice.index, choice.delta)
+            delta = _delta(choice.index, choice.delta, _likeliest(choice.logprobs, logprobs))
             if delta is not None:
                 yield delta
             if choice.delta and choice.delta.refusal:
@@ -89,15 +91,21 @@ async def _events(stream: AsyncIterator[ChatCompletionChunk]) -> AsyncGenerator[
             yield Billed(usage_of(chunk.usage))
 
 
-def _delta(index: int, delta: ChoiceDelta | None) -> Delta | None:
+def _likeliest(told: ChoiceLogprobs | None, n: int) -> tuple[tuple[float, ...], ...]:
+    """Return the log-probabilities of the n likeliest tokens at each place; nothing where n is 0."""
+    tokens = (told.content or told.refusal or ()) if told is not None and n else ()
+    return tuple(tuple(float(one.logprob) for one in (token.top_logprobs or ())[:n]) for token in tokens)
+
+
+def _delta(index: int, delta: ChoiceDelta | None, logprobs: tuple[tuple[float, ...], ...]) -> Delta | None:
     """Return a piece; compatible servers name their thinking `reasoning_content` or `reasoning`."""
     if delta is None:
-        return None
+        return Delta(index, logprobs=logprobs) if logprobs else None
     more = cast("Mapping[str, Any]", delta.model_extra or {})
     thinking = more.get("reasoning_content") or more.get("reasoning")
     shown = thinking if isinstance(thinking, str) else ""
     text = delta.content or delta.refusal or ""
-    return Delta(index, text, shown) if text or shown else None
+    return Delta(index, text, shown, logprobs) if text or shown or logprobs else None
 
 
 def usage_of(usage: CompletionUsage) -> Usage:

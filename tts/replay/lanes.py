@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from tts.types import Rollout
@@ -33,6 +33,11 @@ class ReplayLane:
     def thought(self) -> bool:
         """Whether its thinking is over: the recorded length is all thinking."""
         return self.rollout is not None
+
+    @property
+    def signals(self) -> Mapping[str, float]:
+        """Its signals once it has ended: what they were on the way is not recorded."""
+        return self.source.signals if self.rollout is not None else {}
 
     @property
     def rollout(self) -> Rollout | None:

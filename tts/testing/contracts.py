@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from copy import deepcopy
 from dataclasses import Field, dataclass, field, fields, is_dataclass, replace
 from random import Random
@@ -180,7 +180,9 @@ class _Heard:
     def spend(self, usage: Usage) -> None:
         """An attempt counts its usage itself."""
 
-    def progress(self, length: float | None, *, thought: bool = False) -> None:
+    def progress(
+        self, length: float | None, *, thought: bool = False, signals: Mapping[str, float] | None = None
+    ) -> None:
         """Nobody waits for news."""
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol
 
@@ -83,12 +83,13 @@ class Spoken:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """All that is said to a request."""
+    """All that is said to a request; `logprobs` are dealt to the tokens in turn, none where not asked for."""
 
     asked: Asked
     prompt: Prompt
     choices: tuple[Spoken, ...]
     options: Options
+    logprobs: tuple[Sequence[float], ...] = ()
 
     @property
     def thinking_tokens(self) -> int:
@@ -142,9 +143,10 @@ class Voice(Protocol):
 def answered(asked: Asked, says: Says, prompt: Prompt, options: Options) -> Answer:
     """Return the answer, each choice cut at the cap on its tokens."""
     n = asked.n if options.honours_n else 1
-    return Answer(
-        asked, prompt, tuple(_spoken(says, choice, asked.max_tokens) for choice in range(n)), options
-    )
+    choices = tuple(_spoken(says, choice, asked.max_tokens) for choice in range(n))
+    wanted = asked.body.get("top_logprobs") or 0 if asked.body.get("logprobs") else 0
+    told = [row[:wanted] for row in says.logprobs] if wanted else []
+    return Answer(asked, prompt, choices, options, tuple(told))
 
 
 def cut_after(fault: Fault | None, answer: Answer) -> int | None:

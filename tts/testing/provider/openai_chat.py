@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from heapq import merge
 from typing import Any
 
@@ -69,9 +69,42 @@ class ChatVoice:
         for stretch in spoken.stretches(self._answer.options.tokens_per_event):
             if stretch.call is not None:
                 yield self._called(index, spoken, stretch, stretch.call)
+            elif self._answer.logprobs and not (stretch.thinking and spoken.hidden):
+                yield self._weighed(index, spoken, stretch)
             else:
                 yield _piece(stretch, thought if stretch.thinking else text, hidden=spoken.hidden)
         yield Piece(self._chunk(index, {}, _finish(spoken)), max(spoken.ticks - 1, 0))
+
+    def _weighed(self, index: int, spoken: Spoken, stretch: Stretch) -> Piece:
+        """Return a piece with the log-probabilities of its tokens."""
+        pieces = [*spoken.thinking, *spoken.text]
+        said = "refusal" if spoken.stop == "refused" else "content"
+        name = self._answer.options.reasoning_field if stretch.thinking else said
+        frame = self._framed(index, {name: stretch.text})
+        first = stretch.tick - stretch.tokens + 1
+        told = self._logprobs(pieces, first, stretch.tick + 1)
+        frame["choices"][0]["logprobs"] = {"content": told, "refusal": None}
+        thinking = stretch.tokens if stretch.thinking else 0
+        data = event(frame, named=False)
+        return Piece(data, stretch.tick, made=stretch.tokens, shown=stretch.tokens, thinking=thinking)
+
+    def _logprobs(self, pieces: Sequence[str], first: int, end: int) -> list[dict[str, Any]]:
+        """Return what is told of the tokens from `first` to before `end`; the likeliest is the one made."""
+        rows = [
+            (pieces[at], self._answer.logprobs[at % len(self._answer.logprobs)]) for at in range(first, end)
+        ]
+        return [
+            {
+                "token": piece,
+                "logprob": row[0] if row else -9999.0,
+                "bytes": list(piece.encode()),
+                "top_logprobs": [
+                    {"token": f"{piece}~{n}" if n else piece, "logprob": value, "bytes": None}
+                    for n, value in enumerate(row)
+                ],
+            }
+            for piece, row in rows
+        ]
 
     def _called(self, index: int, spoken: Spoken, stretch: Stretch, call: int) -> Piece:
         """Return a piece of a tool call: its opening, or some of its arguments."""
@@ -96,7 +129,10 @@ class ChatVoice:
             message["tool_calls"] = [self._tool_call(index, n, *call) for n, call in enumerate(calls)]
         if spoken.thinking and not spoken.hidden:
             message[self._answer.options.reasoning_field] = "".join(spoken.thinking)
-        return {"index": index, "message": message, "logprobs": None, "finish_reason": _finish(spoken)}
+        pieces = [*spoken.thinking, *spoken.text]
+        told = self._logprobs(pieces, 0, len(pieces)) if self._answer.logprobs else None
+        logprobs = None if told is None else {"content": told, "refusal": None}
+        return {"index": index, "message": message, "logprobs": logprobs, "finish_reason": _finish(spoken)}
 
     def _chunk(self, index: int, delta: Mapping[str, Any], finish: str | None = None) -> bytes:
         return event(self._framed(index, delta, finish), named=False)

@@ -11,6 +11,7 @@ from tts.testing.provider.tokens import Block
 
 SYSTEM = ("system", "developer")
 MAX_BREAKPOINTS = 4
+MAX_LOGPROBS = 20
 
 
 class Refused(Exception):
@@ -68,6 +69,8 @@ def _turns(blocks: Iterable[Block]) -> list[tuple[str, str]]:
 def _chat(body: Mapping[str, Any]) -> Iterable[Block]:
     if not body.get("messages"):
         raise Refused("Missing required parameter: 'messages'.")
+    if body.get("top_logprobs") and not (body.get("logprobs") and body["top_logprobs"] <= MAX_LOGPROBS):
+        raise Refused("Invalid value for 'top_logprobs': it must be 20 at most, beside 'logprobs'.")
     return _of_messages(body["messages"])
 
 

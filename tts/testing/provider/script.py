@@ -131,7 +131,8 @@ class Says:
     text, in each choice, and only in the answers of Chat Completions. `thinking` comes before
     the text, or `thinking_tokens` tokens of filler; `hidden_thinking` is billed and takes its time but is
     not shown. Token i is sent `seconds_to_first + i * seconds_per_token` after the request, in each choice.
-    `fault` goes wrong on the way.
+    `fault` goes wrong on the way. Where Chat Completions are asked for log-probabilities, `logprobs` are
+    dealt to the tokens in turn, and again from the start: those of the likeliest tokens at a place.
     """
 
     text: str | Sequence[str] = ""
@@ -143,6 +144,7 @@ class Says:
     seconds_per_token: float = 0.0
     stop: Literal["end", "length", "refused"] = "end"
     fault: Fault | None = None
+    logprobs: Sequence[Sequence[float]] = ((-0.1, -2.5, -4.0),)
 
     def of(self, choice: int) -> str:
         """Return the text of a choice."""
