@@ -169,11 +169,11 @@ def _accuracy(pool: Sequence[Record], strategy: str) -> float | None:
 def gym(path: Path, *, models: int) -> Iterator[Record]:
     """Yield the three samples of each question and model, of the first so many models of each question.
 
-    Left out is what no vote can decide: a question to which a model has no answer recorded.
+    Left out is what no vote can decide: a question of which a model's samples score, but bear no answer.
     """
     for row in rows(path):
         for model, samples in list(row["samples"].items())[:models]:
-            if not any((answer or "").strip() for answer, _, _ in samples):
+            if any(score for _, score, _ in samples) and not any(answer for answer, _, _ in samples):
                 continue
             task = f"{model}/{row['dataset']}/{row['idx']}"
             for i, (answer, score, chars) in enumerate(samples):
@@ -197,7 +197,7 @@ def _replayed(
 # All of it
 
 
-def measured(data: Path, *, draws: int = 200) -> list[Figure]:
+def measured(data: Path, *, draws: int = 50) -> list[Figure]:
     """Return the figures that have goals; `draws` are the replays of each tournament."""
     return [*codet_figures(data), *pandalm_figures(data, draws), *game24_figures(data)]
 
@@ -214,8 +214,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         said = f"the folder of TTS_DATA has no {', '.join(missing)}" if folder else "TTS_DATA is not set"
         print(f"{said}; let it name the folder of the recorded data sets", file=sys.stderr)
         return 2
-    figures = measured(Path(folder), draws=20 if options.quick else 200)
-    shown = printed(Path(folder), draws=10 if options.quick else 50, models=1 if options.quick else 9)
+    figures = measured(Path(folder), draws=20 if options.quick else 50)
+    shown = printed(Path(folder), draws=10 if options.quick else 25, models=1 if options.quick else 9)
     if options.json:
         rest = [{"name": name, "samples": n, "accuracy": accuracy} for name, n, accuracy in shown]
         print(json.dumps(document("catalogue", figures) | {"printed": rest}, ensure_ascii=False))
