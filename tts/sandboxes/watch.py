@@ -35,6 +35,9 @@ each command where measuring takes less than this."""
 IN_MEMORY = (b"/memfd:", b"/SYSV", b"/dev/zero", b"/dev/shm")
 """How the names of mapped files begin that are on no disk."""
 
+LONGEST_SECONDS = 5.0
+"""So long at most it is not measured, however long measuring takes."""
+
 TABLE_SHARE = 0.01
 """The part of the time that may go into reading the table of processes for one box."""
 
@@ -55,7 +58,7 @@ class Meter:
         waited, lost = time.monotonic() - self._at, self._lost()
         if self.known is None or lost >= 1.0:
             return True
-        return waited >= self._cost / SHARE and (waited > 2.0 or lost >= LOSSY)
+        return waited >= min(self._cost / SHARE, LONGEST_SECONDS) and (waited > 2.0 or lost >= LOSSY)
 
     def worth(self) -> bool:
         """Whether to measure once more after a command: it takes no time, or the disk has lost much."""
