@@ -4,7 +4,7 @@ from collections import Counter
 
 import anyio
 import anyio.lowlevel
-import httpx
+import httpx2
 import pytest
 from tts_strategies.deepconf_online import DeepConfOnline
 
@@ -79,7 +79,7 @@ def test_the_provider_tells_them_as_openai_does():
     with ModelServer(lambda asked: Says("sixteen bytes so", logprobs=ROWS)) as server:
         ask = {"model": "m", "messages": [{"role": "user", "content": "?"}], "logprobs": True}
         url, key = f"{server.openai_url}/chat/completions", {"Authorization": "Bearer key"}
-        said = httpx.post(url, json=ask | {"top_logprobs": 2}, headers=key).json()
+        said = httpx2.post(url, json=ask | {"top_logprobs": 2}, headers=key).json()
         told = said["choices"][0]["logprobs"]["content"]
         assert "".join(token["token"] for token in told) == "sixteen bytes so"
         assert [[top["logprob"] for top in token["top_logprobs"]] for token in told] == [
@@ -88,7 +88,7 @@ def test_the_provider_tells_them_as_openai_does():
             [-0.1, -8.1],
             [-0.5, -1.5],
         ]
-        assert httpx.post(url, json=ask | {"top_logprobs": 21}, headers=key).status_code == 400
+        assert httpx2.post(url, json=ask | {"top_logprobs": 21}, headers=key).status_code == 400
 
 
 # DeepConf online
