@@ -217,7 +217,7 @@ def test_an_attempt_is_the_same_for_the_same_seed_and_another_for_another(
 
 
 def test_it_repairs_what_one_edit_can_repair(corpus: Path, tmp_path: Path) -> None:
-    told = attempts(corpus, tmp_path, 0, range(12))
+    told = attempts(corpus, tmp_path, 0, range(8))
     resolved = [(rollout, steps) for rollout, steps, grade in told if grade.resolved]
     assert resolved
     for rollout, steps in resolved:
@@ -239,8 +239,8 @@ def test_a_rollout_that_finds_nothing_says_so_and_leaves_the_code(corpus: Path, 
 
 def test_priors_help(corpus: Path, tmp_path: Path) -> None:
     for which in (0, 1):
-        told = attempts(corpus, tmp_path, which, range(4), n_more=4)
-        first, second = told[:4], told[4:]
+        told = attempts(corpus, tmp_path, which, range(3), n_more=3)
+        first, second = told[:3], told[3:]
         assert sum(grade.resolved for *_, grade in second) >= sum(grade.resolved for *_, grade in first)
         tried = {step.action for _, steps, _ in first for step in steps if step.action.startswith("edit ")}
         again = [s.action for _, steps, _ in second for s in steps if s.action.startswith("edit ")]

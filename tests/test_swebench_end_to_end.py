@@ -21,9 +21,14 @@ from tts.types import Rollout
 
 LACKING = [name for name in ("minisweagent", "swebench") if find_spec(name) is None]
 LACKING += ["bubblewrap"] * (shutil.which("bwrap") is None)
-pytestmark = pytest.mark.skipif(bool(LACKING), reason=f"not installed: {', '.join(LACKING)}")
+pytestmark = [
+    pytest.mark.skipif(bool(LACKING), reason=f"not installed: {', '.join(LACKING)}"),
+    pytest.mark.skipif(
+        os.environ.get("TTS_THOROUGH", "") in ("", "0"), reason="takes 20 s: the gate runs it, with TTS_THOROUGH=1"
+    ),
+]
 
-ATTEMPTS = 8 if os.environ.get("TTS_THOROUGH", "") not in ("", "0") else 4
+ATTEMPTS = 8
 BUG = "def double(x):\n    return x + 1\n"
 TEST = "from sums import double\n\n\ndef test_three():\n    assert double(3) == 6\n"
 RIGHT = "sed -i 's/x + 1/x * 2/' sums.py"
