@@ -18,13 +18,13 @@ from tts.agents.function import AgentFunction
 from tts.errors import UsageError
 from tts.events import Events, Listener
 from tts.executors.local import LocalExecutor, local
-from tts.experiment import check_bounds, choose, strategy_of
+from tts.experiment import check_bounds, check_roles, choose, strategy_of
 from tts.given import store_given
 from tts.ledger import SLOTS, Ledger
 from tts.lineage import Graph, lineage, mermaid
 from tts.models.connections import connected
 from tts.pipeline import needs
-from tts.protocols import Agent, Judge, Stage, Summarizer, Workspaces
+from tts.protocols import Agent, Judge, Stage, Summarizer, Tester, Workspaces
 from tts.records import decode, encode
 from tts.registry import Strategy, plugins
 from tts.roles import agent_of, judge_of, summarizer_of
@@ -115,6 +115,7 @@ async def solve(
     strategy: str | Stage = "rtv@8",
     judge: str | Judge = "evidence",
     summarizer: str | Summarizer = "extractive",
+    tester: Tester | None = None,
     budget: Budget = Budget(),
     workspaces: Workspaces | None = None,
     seed: int = 0,
@@ -126,18 +127,22 @@ async def solve(
 
     `agent` is an Agent, a function of (task) or (task, attempt) that returns text or a Rollout, or a name.
     `judge` and `summarizer` are names or objects. A name is registered, `module:attribute`, or a model's,
-    such as `anthropic/claude-sonnet-4-5`. `store` is a folder: with it, whatever is paid for is kept, and
+    such as `anthropic/claude-sonnet-4-5`. `tester` gets and runs tests, for strategies that select by them.
+    `store` is a folder: with it, whatever is paid for is kept, and
     the same call resumes. `workers` attempts run at once.
 
     Raises:
         UsageError: the strategy cannot be read, or a limit could be overshot; before anything is paid.
     """
-    people = agent_of(agent), summarizer_of(summarizer), judge_of(judge)
+    people = agent_of(agent), summarizer_of(summarizer), judge_of(judge), tester
     cast = Cast(*(role(person) for person in people))
     check_bounds(cast, [budget])
     chosen = strategy_of(strategy)
-    executor = local(people[0], summarizer=people[1], judge=people[2], workspaces=workspaces)
-    async with _opened(store, executor, budget, {**SLOTS, "rollout": workers}, listeners) as ledger:
+    check_roles(cast, chosen)
+    playing, summing, judging, _ = people
+    executor = local(playing, summarizer=summing, judge=judging, tester=tester, workspaces=workspaces)
+    slots = {**SLOTS, "rollout": workers, "execute": workers}
+    async with _opened(store, executor, budget, slots, listeners) as ledger:
         work = StrategyRun(_task(task), ledger, cast, seed, budget)
         return await _result(work, chosen, Pool())
 
@@ -165,6 +170,7 @@ async def select(
     strategy: str | Stage = "rtv",
     judge: str | Judge = "evidence",
     summarizer: str | Summarizer = "extractive",
+    tester: Tester | None = None,
     trajectories: Sequence[Sequence[Step]] = (),
     budget: Budget = Budget(),
     seed: int = 0,
@@ -173,7 +179,8 @@ async def select(
     """Return what a selector chooses among attempts that exist already.
 
     `rollouts` are Rollouts or plain texts; `trajectories` their steps, in the same order, or empty.
-    `strategy` selects only: `rtv`, `vote`, `rtv(votes=4)`, or stages in a row.
+    `strategy` selects only: `rtv`, `vote`, `rtv(votes=4)`, or stages in a row. `tester` gets and runs tests,
+    for strategies that select by them.
 
     Raises:
         UsageError: the strategy would make new attempts, or cannot be read.
@@ -181,10 +188,11 @@ async def select(
     if trajectories and len(trajectories) != len(rollouts):
         raise UsageError(f"{len(rollouts)} rollouts and {len(trajectories)} trajectories: give one for each")
     people = summarizer_of(summarizer), judge_of(judge)
-    cast = Cast(None, *(role(person) for person in people))
+    cast = Cast(None, role(people[0]), role(people[1]), role(tester))
     check_bounds(cast, [budget])
     chosen = _selector(strategy)
-    executor = local(None, summarizer=people[0], judge=people[1])
+    check_roles(cast, chosen)
+    executor = local(None, summarizer=people[0], judge=people[1], tester=tester)
     async with _opened(store, executor, budget, SLOTS, ()) as ledger:
         work = StrategyRun(_task(task), ledger, cast, seed, budget)
         given = [Rollout(answer=r) if isinstance(r, str) else r for r in rollouts]

@@ -17,6 +17,7 @@ from tts.protocols import Work
 from tts.registry import Strategy
 from tts.scope import Cast, StrategyRun
 from tts.store import Store
+from tts.suites import Execution, Suite, TestCase, TestOutcome
 from tts.types import Budget, Effect, Rollout, Summary, Task
 
 
@@ -64,7 +65,20 @@ def _result(effect: Effect[Any]) -> Any:
         return Summary(effect.key, effect.inputs[0], claims=(TOLD,))
     if effect.kind == "distil":
         return Summary(effect.key, sources=effect.inputs, claims=(TOLD,))
+    if effect.kind == "generate":
+        return Suite(effect.key, effect.params["kind"], effect.inputs, (TestCase(effect.key),))
+    if effect.kind == "execute":
+        return _execution(effect)
+    if effect.kind == "evidence":
+        return Summary(effect.key, effect.params["rollout"], claims=(TOLD,))
     return effect.returns()
+
+
+def _execution(effect: Effect[Any]) -> Execution:
+    """Return what lets every test through: it fails before any change, and no two outputs are the same."""
+    before = len(effect.inputs) == 1 and effect.params["kind"] != "regression"
+    outcome = TestOutcome("0", "failed" if before else "passed", effect.key)
+    return Execution(effect.key, effect.inputs[0], "".join(effect.inputs[1:]), (outcome,))
 
 
 async def ceiling(tasks: Sequence[Task], strategies: Sequence[Strategy], cast: Cast) -> Ceiling:

@@ -18,7 +18,7 @@ from tts.grading import grade_choices
 from tts.ledger import SLOTS, STOPPED, Ledger
 from tts.models.connections import connected
 from tts.pipeline import Pipeline, needs
-from tts.protocols import Agent, Grader, Judge, Stage, Summarizer, Workspaces
+from tts.protocols import Agent, Grader, Judge, Stage, Summarizer, Tester, Workspaces
 from tts.registry import Strategy, estimator, resolve
 from tts.run import Choice, Config, Run, extend_config, read_config
 from tts.scope import Cast, Role, StrategyRun, role
@@ -47,6 +47,7 @@ class Experiment:
     agent: Agent | AgentFunction
     summarizer: Summarizer | None = None
     judge: Judge | None = None
+    tester: Tester | None = None
     grader: Grader | None = None
     workspaces: Workspaces | None = None
     seed: int = 0
@@ -70,13 +71,13 @@ class Experiment:
         if len(set(names)) < len(names):
             raise UsageError(f"a strategy is named twice: {', '.join(names)}; name each once")
         for strategy in strategies:
-            self._check_roles(strategy)
+            check_roles(self.cast, strategy)
         return strategies, texts
 
     @property
     def cast(self) -> Cast:
         """Who plays which role."""
-        return Cast(role(as_agent(self.agent)), role(self.summarizer), role(self.judge))
+        return Cast(*map(role, (as_agent(self.agent), self.summarizer, self.judge, self.tester)))
 
     def check(self) -> None:
         """Find what is wrong before anything is paid.
@@ -128,10 +129,11 @@ class Experiment:
             as_agent(self.agent),
             summarizer=self.summarizer,
             judge=self.judge,
+            tester=self.tester,
             grader=self.grader,
             workspaces=self.workspaces,
         )
-        slots = {**SLOTS, "rollout": self.workers, "grade": self.workers}
+        slots = {**SLOTS, **dict.fromkeys(("rollout", "grade", "execute"), self.workers)}
         async with (
             connected(),
             Ledger(store, executor, limit=self.budget, slots=slots, events=events) as ledger,
@@ -203,14 +205,10 @@ class Experiment:
             "agent": as_agent(self.agent),
             "summarizer": self.summarizer,
             "judge": self.judge,
+            "tester": self.tester,
             "grader": self.grader if self.grade != "none" else None,
         }
         return {name: person.fingerprint for name, person in people.items() if person is not None}
-
-    def _check_roles(self, strategy: Strategy) -> None:
-        for name in sorted(needs(strategy.run)):
-            if getattr(self.cast, name) is None:
-                raise UsageError(f"the strategy {strategy.name!r} needs a {name}, and none was given")
 
 
 async def choose(work: StrategyRun, strategy: Strategy, pool: Pool = Pool()) -> Choice:
@@ -247,6 +245,17 @@ def strategy_of(given: str | Stage) -> Strategy:
     return Strategy(pipeline.name, pipeline)
 
 
+def check_roles(cast: Cast, strategy: Strategy) -> None:
+    """Check that somebody plays each role that a strategy asks.
+
+    Raises:
+        UsageError: nobody plays one.
+    """
+    for name in sorted(needs(strategy.run)):
+        if getattr(cast, name, None) is None:
+            raise UsageError(f"the strategy {strategy.name!r} needs a {name}, and none was given")
+
+
 def check_bounds(cast: Cast, limits: Iterable[Budget]) -> None:
     """Check that nothing with an unknown bound could overshoot a limit.
 
@@ -254,7 +263,7 @@ def check_bounds(cast: Cast, limits: Iterable[Budget]) -> None:
         UsageError: a role's bound is unknown on a limited dimension; says which flag gives it.
     """
     roles: Mapping[str, Role | None] = {
-        name: getattr(cast, name) for name in ("agent", "summarizer", "judge")
+        name: getattr(cast, name) for name in ("agent", "summarizer", "judge", "tester")
     }
     for limit in limits:
         for dimension, value in zip((f.name for f in fields(limit)), astuple(limit), strict=True):

@@ -26,7 +26,7 @@ from tts.types import FREE, Budget, Effect
 
 T = TypeVar("T")
 
-SLOTS: Mapping[str, int] = {"rollout": 4, "grade": 4}
+SLOTS: Mapping[str, int] = {"rollout": 4, "grade": 4, "execute": 4}
 """How many effects of a kind run at once unless told otherwise; other kinds: `OTHER_SLOTS`."""
 OTHER_SLOTS = 16
 STOPPED = "the run was interrupted"

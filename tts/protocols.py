@@ -13,6 +13,7 @@ from pathlib import Path
 from random import Random
 from typing import Any, Protocol, TypeAlias, TypeVar, runtime_checkable
 
+from tts.suites import Execution, Suite, SuiteKind
 from tts.types import (
     Budget,
     Candidate,
@@ -123,6 +124,32 @@ class Judge(Protocol):
         ...
 
 
+Author: TypeAlias = tuple[Rollout, Sequence[Step]]
+"""A rollout that tests are made from, and its trajectory."""
+
+
+@runtime_checkable
+class Tester(Protocol):
+    """Gets tests for a task and runs them. It knows nothing of the tests that a grader holds."""
+
+    @property
+    def fingerprint(self) -> str: ...
+
+    async def write(
+        self, task: Task, kind: SuiteKind, authors: Sequence[Author], *, n: int = 1
+    ) -> list[Suite]:
+        """Return `n` independent suites of a kind, made from the authors where there are any."""
+        ...
+
+    async def execute(self, task: Task, suite: Suite, rollout: Rollout | None) -> Execution:
+        """Return what the suite comes to on a rollout's output, or (None) before any change.
+
+        Raises:
+            Infra: the machine failed, not the tests.
+        """
+        ...
+
+
 @runtime_checkable
 class Grader(Protocol):
     """Holds the truth, and is asked only after every strategy has chosen."""
@@ -213,7 +240,7 @@ class Scope(Protocol):
         params: Mapping[str, Any] | None = None,
         occurrence: int = 0,
     ) -> Effect[T]:
-        """Return an effect, to be handed to `do`, that `by` carries out: "agent", "summarizer" or "judge".
+        """Return an effect, to be handed to `do`, for `by`: "agent", "summarizer", "judge" or "tester".
 
         `inputs` are the keys of what it reads, and `read` the same as nouns, by which its bound is reckoned.
 
@@ -246,11 +273,17 @@ class Scope(Protocol):
         ...
 
     async def compare(
-        self, groups: Sequence[Sequence[Rollout]], *, votes: int, ordered: bool = False
+        self,
+        groups: Sequence[Sequence[Rollout]],
+        *,
+        votes: int,
+        ordered: bool = False,
+        told: Mapping[str, Summary] | None = None,
     ) -> list[Tally]:
         """Return the first `votes` votes on each group, over its display orders; fewer where refused.
 
-        With `ordered` every vote is on the group as it stands, so votes on one group share one prompt.
+        With `ordered` every vote is on the group as it stands, so votes on one group share one prompt. `told`
+        has, by rollout key, stored summaries that are shown in place of the rollouts' own.
         """
         ...
 

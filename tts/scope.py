@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field, fields, replace
 from random import Random
 from typing import Any, TypeVar
 
@@ -54,6 +54,7 @@ class Cast:
     agent: Role | None = None
     summarizer: Role | None = None
     judge: Role | None = None
+    tester: Role | None = None
 
     def played(self, name: str) -> Role:
         """Return the role of that name.
@@ -69,7 +70,7 @@ class Cast:
     @property
     def fingerprints(self) -> dict[str, str]:
         """Who plays the roles, by role."""
-        roles = {"agent": self.agent, "summarizer": self.summarizer, "judge": self.judge}
+        roles = {f.name: getattr(self, f.name) for f in fields(self)}
         return {name: role.fingerprint for name, role in roles.items() if role is not None}
 
 
@@ -200,10 +201,15 @@ class StageScope:
         return Summary(rollout=rollout.key, status="failed", covered=0.0, error=str(done.error))
 
     async def compare(
-        self, groups: Sequence[Sequence[Rollout]], *, votes: int, ordered: bool = False
+        self,
+        groups: Sequence[Sequence[Rollout]],
+        *,
+        votes: int,
+        ordered: bool = False,
+        told: Mapping[str, Summary] | None = None,
     ) -> list[Tally]:
         """Return the first `votes` votes on each group: as it stands, or in the `display_orders`."""
-        candidates = await self._candidates(rollout for group in groups for rollout in group)
+        candidates = await self._candidates((rollout for group in groups for rollout in group), told or {})
         held = [[r.key for r in group if r.key in candidates] for group in groups]
         orders = [[(tuple(g), votes)] if ordered and len(g) > 1 else display_orders(g, votes) for g in held]
         ballots = [
@@ -239,12 +245,17 @@ class StageScope:
         first = self.effect("verdict", Verdict, by="judge", inputs=keys, read=shown)
         return [replace(first, occurrence=i) for i in range(n)]
 
-    async def _candidates(self, rollouts: Iterable[Rollout]) -> dict[str, Candidate]:
-        """Return the candidates by rollout key, those whose summary could be had."""
+    async def _candidates(
+        self, rollouts: Iterable[Rollout], told: Mapping[str, Summary]
+    ) -> dict[str, Candidate]:
+        """Return the candidates by rollout key, those whose summary is given or could be had."""
         listed = {rollout.key: rollout for rollout in rollouts}
-        asked = await self._ask_each([[self._summary(rollout)] for rollout in listed.values()])
-        had = zip(listed.values(), asked, strict=True)
-        return {r.key: Candidate(r, done.result) for r, (done,) in had if done.result is not None}
+        missing = [rollout for rollout in listed.values() if rollout.key not in told]
+        asked = await self._ask_each([[self._summary(rollout)] for rollout in missing])
+        had = {
+            r.key: done.result for r, (done,) in zip(missing, asked, strict=True) if done.result is not None
+        }
+        return {key: Candidate(r, s) for key, r in listed.items() if (s := told.get(key, had.get(key)))}
 
     async def _ask_each(self, questions: Sequence[Sequence[Effect[T]]]) -> list[list[Done[T]]]:
         """Ask several questions at once, reserving in their order; return the answers in that order."""

@@ -102,5 +102,7 @@ class OpenTrace:
 
 def setting(task: Task, seed: int, performers: Mapping[str, str]) -> str:
     """Return a hash of what a choice rests on besides the strategy: task, seed and fingerprints by role."""
-    roles = {name: performers[name] for name in ("agent", "summarizer", "judge") if name in performers}
+    roles = {
+        name: performers[name] for name in ("agent", "summarizer", "judge", "tester") if name in performers
+    }
     return digest([task.digest, seed, roles])

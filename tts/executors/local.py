@@ -6,10 +6,13 @@ from collections.abc import Mapping, Sequence
 from typing import TypeVar, cast
 
 from tts.errors import UsageError
-from tts.protocols import Agent, Grader, Judge, Runner, Summarizer, Work, Workspaces
+from tts.protocols import Agent, Grader, Judge, Runner, Summarizer, Tester, Work, Workspaces
 from tts.types import Effect
 
 from .distil import DistilRunner
+from .evidence import EvidenceRunner
+from .execute import ExecuteRunner
+from .generate import GenerateRunner
 from .grade import GradeRunner
 from .readiness import Readiness
 from .rollout import RolloutRunner
@@ -48,6 +51,7 @@ def local(
     *,
     summarizer: Summarizer | None = None,
     judge: Judge | None = None,
+    tester: Tester | None = None,
     grader: Grader | None = None,
     workspaces: Workspaces | None = None,
 ) -> LocalExecutor:
@@ -60,6 +64,10 @@ def local(
         runners["distil"] = DistilRunner(summarizer)
     if judge is not None:
         runners["verdict"] = VerdictRunner(judge)
+    if tester is not None:
+        runners["generate"] = GenerateRunner(tester)
+        runners["execute"] = ExecuteRunner(tester)
+        runners["evidence"] = EvidenceRunner()
     if grader is not None:
         runners["grade"] = GradeRunner(grader)
-    return LocalExecutor(runners, Readiness((agent, summarizer, judge)))
+    return LocalExecutor(runners, Readiness((agent, summarizer, judge, tester)))

@@ -173,7 +173,12 @@ class ReplayScope:
         return Summary(key=f"{rollout.key}/summary", rollout=rollout.key)
 
     async def compare(
-        self, groups: Sequence[Sequence[Rollout]], *, votes: int, ordered: bool = False
+        self,
+        groups: Sequence[Sequence[Rollout]],
+        *,
+        votes: int,
+        ordered: bool = False,
+        told: Mapping[str, Summary] | None = None,
     ) -> list[Tally]:
         """Return the first recorded votes on each group, display orders in turn; fewer where fewer are there.
 

@@ -12,6 +12,7 @@ from tts.errors import UsageError
 from tts.records import Record
 from tts.run import Choice, Run, cost_of
 from tts.samples import mean_cost
+from tts.suites import Execution, Suite
 from tts.types import Grade, Rollout, Summary, Verdict
 
 STATUSES = ("finished", "failed", "limit", "cancelled", "infra", "started")
@@ -37,8 +38,16 @@ class Extra:
     errors: tuple[str, ...] = ()
 
 
-KINDS = ("rollout", "summary", "distil", "verdict", "grade")
-NOUNS: Mapping[str, type[Any]] = {"summary": Summary, "distil": Summary, "verdict": Verdict, "grade": Grade}
+KINDS = ("rollout", "summary", "distil", "verdict", "generate", "execute", "evidence", "grade")
+NOUNS: Mapping[str, type[Any]] = {
+    "summary": Summary,
+    "distil": Summary,
+    "evidence": Summary,
+    "verdict": Verdict,
+    "generate": Suite,
+    "execute": Execution,
+    "grade": Grade,
+}
 NOTHING = "nothing to hand in: no answer of the form that was asked for, and no patch"
 
 

@@ -13,15 +13,17 @@ from anyio.lowlevel import checkpoint
 
 from tts.executors.rollout import RolloutRunner
 from tts.pipeline import Pipeline, label, needs
-from tts.protocols import Agent, Attempt, Judge, Stage, Workspaces, bound_of
+from tts.protocols import Agent, Attempt, Author, Judge, Stage, Tester, Workspaces, bound_of
 from tts.registry import plugins, resolve
 from tts.scope import StrategyRun
+from tts.suites import Execution, Suite, SuiteKind
 from tts.testing.scripted import (
     TASK,
     FailingJudge,
     ScriptedAgent,
     ScriptedJudge,
     ScriptedSummarizer,
+    ScriptedTester,
     numbered,
     opened,
     stored,
@@ -40,9 +42,42 @@ async def _paid(task: Task, attempt: Attempt) -> Rollout:
     return await numbered(task, attempt)
 
 
+PRICE = Budget(usd=1.0, tokens=1, seconds=1.0, rollouts=0)
+
+
+class _PaidTester(ScriptedTester):
+    async def write(
+        self, task: Task, kind: SuiteKind, authors: Sequence[Author], *, n: int = 1
+    ) -> list[Suite]:
+        return [
+            replace(suite, usage=DOLLAR)
+            for suite in await ScriptedTester.write(self, task, kind, authors, n=n)
+        ]
+
+    async def execute(self, task: Task, suite: Suite, rollout: Rollout | None) -> Execution:
+        return replace(await ScriptedTester.execute(self, task, suite, rollout), usage=DOLLAR)
+
+
+@dataclass(frozen=True, slots=True)
+class _FailingTester:
+    """A tester that raises an error each time it is asked."""
+
+    error: Exception
+    fingerprint: str = "failing"
+    bound: Budget = FREE
+
+    async def write(
+        self, task: Task, kind: SuiteKind, authors: Sequence[Author], *, n: int = 1
+    ) -> list[Suite]:
+        raise self.error
+
+    async def execute(self, task: Task, suite: Suite, rollout: Rollout | None) -> Execution:
+        raise self.error
+
+
 class _PaidJudge:
     fingerprint = "paid"
-    bound = Budget(usd=1.0, tokens=1, seconds=1.0, rollouts=0)
+    bound = PRICE
 
     async def compare(self, task: Task, shown: Sequence[Candidate], *, n: int = 1) -> list[Verdict]:
         return [Verdict(preferred=shown[-1].rollout.key, usage=DOLLAR)] * n
@@ -64,12 +99,14 @@ class StageContract:
     pool: Pool = _pool("a", "b", "b", None, "c", " ", "d")
     agent: Agent = ScriptedAgent()
     judge: Judge = ScriptedJudge()
+    tester: Tester = ScriptedTester()
 
     def made(
         self,
         pool: Pool | None = None,
         *,
         judge: Judge | None = None,
+        tester: Tester | None = None,
         shuffle: int | None = None,
         paid: Budget | None = None,
     ) -> tuple[Pool, Pool, StrategyRun]:
@@ -82,12 +119,12 @@ class StageContract:
         agent = self.agent if paid is None else ScriptedAgent(_paid, bound=price)
         summarizer = ScriptedSummarizer(bound=FREE if paid is None else _PaidJudge.bound)
         asked = (judge or self.judge) if paid is None else _PaidJudge()
+        tests = (tester or self.tester) if paid is None else _PaidTester(bound=PRICE)
+        people: Any = {"agent": agent, "summarizer": summarizer, "judge": asked, "tester": tests}
 
         async def main() -> tuple[Pool, Pool, StrategyRun]:
-            async with opened(agent=agent, summarizer=summarizer, judge=asked) as ledger:
-                run = strategy_run(
-                    ledger, agent=agent, summarizer=summarizer, judge=asked, budget=paid or Budget()
-                )
+            async with opened(**people) as ledger:
+                run = strategy_run(ledger, **people, budget=paid or Budget())
                 given = await stored(self.pool if pool is None else pool, run)
                 order = list(given) if shuffle is None else Random(shuffle).sample(list(given), len(given))
                 given = replace(given, rollouts=tuple(order))
@@ -129,6 +166,11 @@ class StageContract:
         silent = ScriptedJudge(value=lambda candidate: None)
         for judge in (silent, FailingJudge(), FailingJudge(ConnectionError("no network"))):
             self.check(*self.made(judge=judge))
+
+    def test_it_survives_poor_testers(self) -> None:
+        if "tester" in needs(self.stage):
+            for error in (RuntimeError("this tester always fails"), ConnectionError("no network")):
+                self.check(*self.made(tester=_FailingTester(error)))
 
     def test_without_a_budget_it_returns_what_it_has(self) -> None:
         given, made, run = self.made(paid=Budget(usd=0.0, tokens=0, seconds=0.0, rollouts=0))

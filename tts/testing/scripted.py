@@ -15,9 +15,10 @@ from tts.events import Events, Listener
 from tts.executors.local import local
 from tts.given import store_given
 from tts.ledger import Ledger
-from tts.protocols import Agent, Attempt, Judge, Stage, Summarizer
+from tts.protocols import Agent, Attempt, Author, Judge, Stage, Summarizer, Tester
 from tts.scope import Cast, StrategyRun, role
 from tts.store import Store
+from tts.suites import Execution, Suite, SuiteKind, TestCase, TestOutcome
 from tts.types import FREE, Budget, Candidate, Pool, Rollout, Step, Summary, Task, Verdict
 
 TASK = Task("task-1", "Say how many attempts it takes.")
@@ -87,12 +88,48 @@ class FailingJudge:
         raise self.error
 
 
+@dataclass(frozen=True, slots=True)
+class ScriptedTester:
+    """A tester of three written tests; a rollout passes the test i where `passes(rollout, i)` says so.
+
+    A suite of a candidate's own holds one test, which by default is passed by those of its author's output.
+    """
+
+    passes: Callable[[Rollout, int], bool] = lambda rollout, i: i < len((rollout.output or "").strip())
+    fingerprint: str = "scripted"
+    bound: Budget = FREE
+
+    async def write(
+        self, task: Task, kind: SuiteKind, authors: Sequence[Author], *, n: int = 1
+    ) -> list[Suite]:
+        """Return n suites; the tests of the j-th have the numbers from 3 j on."""
+        made = [[TestCase(f"test {3 * j + i}") for i in range(3)] for j in range(n)]
+        if kind == "own":
+            made = [[TestCase(f"own {authors[0][0].output}")]] * n
+        return [Suite(cases=tuple(cases)) for cases in made]
+
+    async def execute(self, task: Task, suite: Suite, rollout: Rollout | None) -> Execution:
+        """Return the outcomes; before any change the repository's tests pass and all others fail."""
+        numbers = [int(word) if (word := c.code.split()[-1]).isdigit() else -1 for c in suite.cases] or [0]
+        if rollout is None:
+            passed = [suite.kind == "regression"] * len(numbers)
+        else:
+            passed = [self._passes(rollout, suite.cases[i : i + 1], n) for i, n in enumerate(numbers)]
+        told = [TestOutcome(str(i), "passed" if ok else "failed", str(ok)) for i, ok in enumerate(passed)]
+        return Execution(outcomes=tuple(told))
+
+    def _passes(self, rollout: Rollout, cases: Sequence[TestCase], number: int) -> bool:
+        own = cases[0].code.partition("own ")[2] if cases else ""
+        return own == str(rollout.output) if own else self.passes(rollout, number)
+
+
 @asynccontextmanager
 async def opened(
     *,
     agent: Agent | None = None,
     summarizer: Summarizer | None = None,
     judge: Judge | None = None,
+    tester: Tester | None = None,
     budget: Budget = Budget(),
     folder: Path | None = None,
     listeners: Sequence[Listener] = (),
@@ -104,6 +141,7 @@ async def opened(
             agent or ScriptedAgent(),
             summarizer=summarizer or ScriptedSummarizer(),
             judge=judge or ScriptedJudge(),
+            tester=tester or ScriptedTester(),
         )
         try:
             async with Ledger(store, executor, limit=budget, events=Events(*listeners)) as ledger:
@@ -119,6 +157,7 @@ def strategy_run(
     agent: Agent | None = None,
     summarizer: Summarizer | None = None,
     judge: Judge | None = None,
+    tester: Tester | None = None,
     seed: int = 0,
     budget: Budget = Budget(),
 ) -> StrategyRun:
@@ -127,6 +166,7 @@ def strategy_run(
         role(agent or ScriptedAgent()),
         role(summarizer or ScriptedSummarizer()),
         role(judge or ScriptedJudge()),
+        role(tester or ScriptedTester()),
     )
     return StrategyRun(task, ledger, cast, seed, budget)
 
@@ -137,13 +177,14 @@ def run_stage(
     *,
     agent: Agent | None = None,
     judge: Judge | None = None,
+    tester: Tester | None = None,
     seed: int = 0,
 ) -> Pool:
     """Return what a stage makes of a pool with scripted performers; the pool's rollouts are stored first."""
 
     async def main() -> Pool:
-        async with opened(agent=agent, judge=judge) as ledger:
-            run = strategy_run(ledger, agent=agent, judge=judge, seed=seed)
+        async with opened(agent=agent, judge=judge, tester=tester) as ledger:
+            run = strategy_run(ledger, agent=agent, judge=judge, tester=tester, seed=seed)
             return await stage(await stored(pool, run), run.scope())
 
     return anyio.run(main)
