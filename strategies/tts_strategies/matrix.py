@@ -63,7 +63,8 @@ async def matrix(scope: Scope, rollouts: Sequence[Rollout], kind: SuiteKind, *, 
         for keys in asked
         for i in range(1 if kind in ("own", "given", "regression") else n)
     ]
-    return await tabled(scope, tried, await _all(scope, effects))
+    suites = await _all(scope, effects)
+    return await tabled(scope, tried, suites)
 
 
 async def tabled(scope: Scope, rollouts: Sequence[Rollout], suites: Sequence[Suite | None]) -> Matrix:
