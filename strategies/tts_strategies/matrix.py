@@ -87,7 +87,8 @@ async def tabled(scope: Scope, rollouts: Sequence[Rollout], suites: Sequence[Sui
 def execution(scope: Scope, suite: Suite, *on: Rollout) -> Effect[Execution]:
     """Return the effect of running a suite on a rollout, or, with none, before any change."""
     keys = (suite.key, *(rollout.key for rollout in on))
-    return scope.effect("execute", Execution, by="tester", inputs=keys, params={"kind": suite.kind})
+    kind, read = {"kind": suite.kind}, (suite, *on)
+    return scope.effect("execute", Execution, by="tester", inputs=keys, read=read, params=kind)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,1 @@
+"""Tests for selection: who writes them, and where they run."""
