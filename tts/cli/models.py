@@ -21,7 +21,7 @@ from tts.types import Budget
 MAX_OUTPUT_TOKENS = 16_384
 """The cap on one answer unless told otherwise."""
 
-ROLES = ("model", "judge", "summarizer")
+ROLES = ("model", "judge", "summarizer", "tester")
 """In the order in which a plain `--base-url` looks for its provider."""
 
 RESERVED = {
@@ -111,11 +111,16 @@ class Voices:
 
 
 def names_of(
-    *, agent: str = "", model: str | Sequence[str] = (), judge: str = "", summarizer: str = ""
+    *,
+    agent: str = "",
+    model: str | Sequence[str] = (),
+    judge: str = "",
+    summarizer: str = "",
+    tester: str = "",
 ) -> dict[str, list[str]]:
-    """Return the names of models by role; an agent, a judge and a summarizer may be something else."""
+    """Return the names of models by role; those who play a role may be something else."""
     named = [model] if isinstance(model, str) and model else [*model]
-    others = {"model": agent, "judge": judge, "summarizer": summarizer}
+    others = {"model": agent, "judge": judge, "summarizer": summarizer, "tester": tester}
     found = {role: [name] if is_model(name) else [] for role, name in others.items()}
     return found | {"model": [*named, *found["model"]]}
 

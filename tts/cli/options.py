@@ -12,6 +12,8 @@ from tts.types import Budget
 
 MODELS = "Models"
 """The group of options that say how models are asked."""
+TESTS = "Tests"
+"""The group of options of selection by tests."""
 LIMITS = "Limits"
 """The group of options that bound what a run may use."""
 
@@ -43,8 +45,8 @@ BaseUrls = Annotated[
         "--base-url",
         metavar="[ROLE=]URL",
         rich_help_panel=MODELS,
-        help="A server other than the provider's own: of the role model, judge or summarizer, else of all"
-        " models of the provider named first. Repeat it for more.",
+        help="A server other than the provider's own: of the role model, judge, summarizer or tester, else of"
+        " all models of the provider named first. Repeat it for more.",
     ),
 ]
 Temperature = Annotated[float | None, _of(MODELS, "T", "Of the agent's model; else its provider's default.")]
@@ -74,14 +76,25 @@ OutputCaps = Annotated[
     _of(
         MODELS,
         "[ROLE=]N",
-        "Most tokens of one answer, thinking included (16384), of the role model, judge or summarizer, "
-        "else of all models. Repeatable.",
+        "Most tokens of one answer, thinking included (16384), of the role model, judge, summarizer or "
+        "tester, else of all models. Repeatable.",
         "--max-output-tokens",
     ),
 ]
 Rpm = Annotated[int | None, _of(MODELS, "N", "Most requests a minute, of each model.", min=1)]
 Tpm = Annotated[int | None, _of(MODELS, "N", "Most tokens a minute, of each model.", min=1)]
 Concurrency = Annotated[int, _of(MODELS, "N", "Most requests at once, of each model.", min=1)]
+TestWriter = Annotated[
+    str,
+    _of(TESTS, "NAME", "Who writes tests: a model's PROVIDER/NAME, or agent for the agent.", "--test-writer"),
+]
+TestFiles = Annotated[
+    list[Path] | None,
+    _of(TESTS, "FILE", "Tests of yours in Python that every attempt is run on. Repeatable.", "--tests"),
+]
+CaseSeconds = Annotated[
+    float, _of(TESTS, "SECONDS", "Most time of one written or given test.", "--case-seconds", min=0.1)
+]
 NoSchema = Annotated[
     bool,
     typer.Option("--no-schema", help="For servers without response schemas.", rich_help_panel=MODELS),

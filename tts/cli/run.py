@@ -98,6 +98,17 @@ def run(
             rich_help_panel=MODELS,
         ),
     ] = 0,
+    test_writer: options.TestWriter = "",
+    tests: options.TestFiles = None,
+    case_seconds: options.CaseSeconds = 30.0,
+    sandbox: Annotated[
+        str,
+        typer.Option(
+            metavar="NAME",
+            help="Where tests run: bwrap (default), or none: no sandbox.",
+            rich_help_panel=options.TESTS,
+        ),
+    ] = "",
     temperature: options.Temperature = None,
     option: options.RequestOptions = None,
     prompts: options.Templates = None,
@@ -133,13 +144,15 @@ def run(
     """
     from tts.cli.models import names_of, voices_of
     from tts.cli.running import Request, dry, execute
+    from tts.cli.testing import Testing
     from tts.models.throttle import Limits
 
     if not strategy:
         raise UsageError("no strategy was given: add one or more, such as -s single -s rtv@6")
     _check_one(agent, model)
+    testing = Testing(writer=test_writer, files=tuple(tests or ()), seconds=case_seconds)
     voices = voices_of(
-        names_of(agent=agent, model=model, judge=judge, summarizer=summarizer),
+        names_of(agent=agent, model=model, judge=judge, summarizer=summarizer, tester=testing.model),
         base_url=base_url or (),
         price=price or (),
         option=option or (),
@@ -160,6 +173,8 @@ def run(
         thinking=thinking.value if thinking is not None else "",
         logprobs=logprobs,
         prompts=prompts,
+        testing=testing,
+        sandbox=sandbox,
         grader=grader,
         same=same.value,
         grade=grade.value,

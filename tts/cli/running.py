@@ -17,13 +17,15 @@ from tts.cli.console import say
 from tts.cli.models import Voices
 from tts.cli.play import Played, can_cost, ceiling_json, ceiling_line, ended_line, most, play, resume_line
 from tts.cli.results import finish
+from tts.cli.sandboxed import sandbox_of
 from tts.cli.tasks import TaskFile, read_tasks
+from tts.cli.testing import Testing, wants_tester
 from tts.equivalence import equivalence
 from tts.errors import UsageError
 from tts.experiment import FLAGS, Experiment
 from tts.graders import ExpectedAnswer
 from tts.prompts import Prompts
-from tts.protocols import Agent, Grader
+from tts.protocols import Agent, Grader, Tester, Workspaces
 from tts.roles import agent_of, bounded, chat, grader_of, judge_of, summarizer_of
 from tts.types import Budget
 from tts.workspaces.git import GitWorkspaces
@@ -48,6 +50,8 @@ class Request:
     thinking: str
     logprobs: int
     prompts: Path | None
+    testing: Testing
+    sandbox: str
     grader: str
     same: str
     grade: str
@@ -67,22 +71,34 @@ def experiment_of(request: Request) -> Experiment:
     file = read_tasks(request.tasks)
     voices, prompts = request.voices, Prompts(request.prompts)
     voices.check_prices((request.budget, request.task_budget), request.bound)
+    agent = _agent(request, prompts)
+    workspaces = GitWorkspaces() if any(task.repo for task in file.tasks) else None
     return Experiment(
         tasks=file.tasks,
         strategies=request.strategies,
-        agent=_agent(request, prompts),
+        agent=agent,
         judge=judge_of(request.judge, made=partial(voices.model, "judge"), prompts=prompts),
         summarizer=summarizer_of(
             request.summarizer, made=partial(voices.model, "summarizer"), prompts=prompts
         ),
+        tester=_tester(request, agent, workspaces, prompts),
         grader=_grader(request, file),
-        workspaces=GitWorkspaces() if any(task.repo for task in file.tasks) else None,
+        workspaces=workspaces,
         seed=request.seed,
         budget=request.budget,
         task_budget=request.task_budget,
         workers=request.workers,
         grade=request.grade,
     )
+
+
+def _tester(request: Request, agent: Agent, workspaces: Workspaces | None, prompts: Prompts) -> Tester | None:
+    if not wants_tester(request.strategies):
+        if request.testing.given:
+            raise UsageError(f"{request.testing.given}: no strategy here selects by tests, such as codet@8")
+        return None
+    box = partial(sandbox_of, request.sandbox)
+    return request.testing.role(request.voices, box, agent=agent, workspaces=workspaces, prompts=prompts)
 
 
 def _agent(request: Request, prompts: Prompts) -> Agent:

@@ -97,6 +97,9 @@ def solve(
     test_network: Annotated[
         bool, _flag(TESTS, "Let the tests reach the network.", "--test-network/--no-test-network")
     ] = False,
+    test_writer: shared.TestWriter = "",
+    tests: shared.TestFiles = None,
+    case_seconds: shared.CaseSeconds = 30.0,
     sandbox: Annotated[str, _of(WHERE, "NAME", "bwrap (default), or none: no sandbox.")] = "",
     mount: Annotated[
         list[str] | None,
@@ -136,6 +139,7 @@ def solve(
     from tts.cli.solving.cast import Players
     from tts.cli.solving.request import Request, prompt_of, strategy_named, where_of
     from tts.cli.solving.session import dry, execute
+    from tts.cli.testing import Testing
     from tts.types import Budget
 
     players = Players(
@@ -151,6 +155,7 @@ def solve(
         test_files=tuple(test_files or ()),
         test_seconds=test_seconds,
         test_network=test_network,
+        testing=Testing(writer=test_writer, files=tuple(tests or ()), seconds=case_seconds),
         sandbox=sandbox,
         mounts=tuple(mount or ()),
         variables=tuple(pass_env or ()),

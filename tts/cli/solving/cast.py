@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property, partial
 
 from tts.agents.tested import TestCommand, Tested, Watched
 from tts.cli.console import say
 from tts.cli.models import Voices, names_of
 from tts.cli.sandboxed import handed_in, sandbox_of
+from tts.cli.testing import AGENT, Testing, wants_tester
 from tts.errors import UsageError
 from tts.models.providers import is_model
-from tts.protocols import Agent, Judge, Summarizer
+from tts.protocols import Agent, Judge, Summarizer, Tester, Workspaces
 from tts.roles import agent_of, bounded, judge_of, summarizer_of
 from tts.sandboxes.box import Sandbox
 from tts.types import Budget
@@ -38,6 +39,7 @@ class Players:
     test_files: Sequence[str] = ()
     test_seconds: float = 600
     test_network: bool = False
+    testing: Testing = field(default_factory=Testing)
     sandbox: str = ""
     mounts: Sequence[str] = ()
     variables: Sequence[str] = ()
@@ -80,7 +82,10 @@ class Players:
     def names(self) -> dict[str, list[str]]:
         """The models of the roles, those that our own clients reach."""
         found = names_of(
-            agent=self.agent, judge=self._second(self.judge), summarizer=self._second(self.summarizer)
+            agent=self.agent,
+            judge=self._second(self.judge),
+            summarizer=self._second(self.summarizer),
+            tester=self.testing.model,
         )
         return found | {"model": [self.model]} if is_model(self.model) else found
 
@@ -104,6 +109,24 @@ class Players:
         """
         name = self._second(self.summarizer) or "extractive"
         return summarizer_of(name, made=partial(voices.model, "summarizer"))
+
+    def tester_role(self, voices: Voices, workspaces: Workspaces, strategy: str) -> Tester | None:
+        """Return the tester, where the strategy selects by tests.
+
+        Raises:
+            UsageError: it is not there, or is of no use.
+        """
+        if not wants_tester([strategy]):
+            if self.testing.given:
+                raise UsageError(
+                    f"{self.testing.given}: -s {strategy} does not select by tests, as agentless@8 does"
+                )
+            return None
+        command = self._test_command() if self.tests else None
+        agent = bounded(self._agent(voices), self.bound) if self.testing.writer == AGENT else None
+        return self.testing.role(
+            voices, lambda: self._box, agent=agent, workspaces=workspaces, command=command
+        )
 
     def agent_role(self, voices: Voices, workspaces: Watched) -> Agent:
         """Return the agent, bounded; with the repository's tests after each attempt where there are any.

@@ -52,6 +52,7 @@ def experiment_of(request: Request, board: Board) -> Experiment:
         agent=Shown(agent, board),
         judge=players.judge_role(voices),
         summarizer=players.summarizer_role(voices),
+        tester=players.tester_role(voices, workspaces.inner, request.strategy),
         workspaces=workspaces,
         seed=request.seed,
         budget=request.budget,
