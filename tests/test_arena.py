@@ -17,6 +17,7 @@ from tts.errors import UsageError
 from tts.testing import (
     FailingJudge,
     ScriptedJudge,
+    ScriptedTester,
     StageContract,
     opened,
     run_stage,
@@ -34,6 +35,28 @@ class TestArena(StageContract):
 
 class TestArenaToFour(StageContract):
     stage = Arena(keep=4, votes=9, wave=3, each=2, merge=None)
+
+
+class TestArenaByTests(StageContract):
+    stage = Arena(tests="written", n=2)
+
+
+class TestArenaByOwnTests(StageContract):
+    stage = Arena(tests="own")
+
+
+def test_tests_decide_where_judges_are_silent_and_votes_where_tests_are():
+    pool, tests = pool_of("a", "b", "c", "d", "e", "f"), Arena(tests="written", n=4, votes=12)
+    some = ScriptedTester(passes=lambda rollout, i: rollout.output in ("b", "e"))
+    silent = ScriptedJudge(value=lambda candidate: None)
+    assert run_stage(tests, pool, judge=silent, tester=some).rollouts[0].output in ("b", "e")
+    last = ScriptedJudge(value=lambda candidate: candidate.rollout.output)
+    assert run_stage(tests, pool, judge=last, tester=some).rollouts[0].output == "e"
+    for nobody in (True, False):
+        every = ScriptedTester(passes=lambda rollout, i, nobody=nobody: nobody)
+        assert run_stage(tests, pool, judge=last, tester=every) == run_stage(
+            replace(tests, tests=""), pool, judge=last
+        )
 
 
 def pool_of(*answers):

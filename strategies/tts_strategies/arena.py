@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import ClassVar
+from typing import Literal
 
 import numpy as np
 
@@ -21,8 +21,10 @@ from tts.pipeline import gather
 from tts.protocols import Scope
 from tts.types import Pool, Rollout, Tally, Verdict
 
-from .beliefs import Beliefs, VoteModel
+from .beliefs import Beliefs, Floats, VoteModel
 from .entrants import entrants
+from .evidence import TestModel, odds
+from .matrix import check_source, matrix
 
 Showing = tuple[int, int]
 """Two candidates by number, in the order shown."""
@@ -36,10 +38,11 @@ class Arena:
     leader is the best with probability `level`, or when the next votes are expected to raise the chosen
     strength by less than `gain` logits.  `spread`, `bias` and `position` are those of `VoteModel`.
     `agreement` is what the logarithm of the number of equal outputs counts, in logits of strength.  `merge`
-    names the equivalence of outputs; None lets each rollout enter.
+    names the equivalence of outputs; None lets each rollout enter.  With `tests` it begins with what tests
+    say of who is right, by the model in `evidence`: `written` (n suites), each candidate's `own`, or `given`.
 
-    Needs: a judge and summaries.
-    Costs: at most `votes` judge calls, each on a prompt of its own unless `each` is larger.
+    Needs: a judge and summaries; with tests a tester.
+    Costs: at most `votes` judge calls, each on a prompt of its own unless `each` is larger; the tests' runs.
     Use it: in place of a tournament; a third of its votes select as well.
     """
 
@@ -54,9 +57,11 @@ class Arena:
     position: float = 0.0
     agreement: float = 0.25
     merge: str | None = "exact"
-    needs: ClassVar[frozenset[str]] = frozenset({"judge", "summarizer"})
+    tests: Literal["", "written", "own", "given"] = ""
+    n: int = 8
 
     def __post_init__(self) -> None:
+        check_source("arena", self.tests or "own", self.n)
         counts = (self.keep, self.wave, self.each)
         if min(counts) < 1 or self.votes < 0:
             raise UsageError(
@@ -72,6 +77,11 @@ class Arena:
         if self.merge is not None:
             equivalence(self.merge)
 
+    @property
+    def needs(self) -> frozenset[str]:
+        """The roles that it asks."""
+        return frozenset({"judge", "summarizer", *(["tester"] if self.tests else [])})
+
     async def __call__(self, pool: Pool, scope: Scope) -> Pool:
         """Return the survivors, those thought strongest first."""
         equal = entrants(pool.rollouts, self.merge)
@@ -79,18 +89,29 @@ class Arena:
             left = sorted(pool, key=lambda r: r.key)[: self.keep]
             return replace(pool, rollouts=tuple(left), ranked=True)
         players = [rollouts[0] for rollouts in equal]
-        beliefs = Beliefs(self._lead([len(rollouts) for rollouts in equal]), self.model, keep=self.keep)
+        lead, tested = await self._lead(equal, scope)
+        beliefs = Beliefs(lead, self.model, keep=self.keep)
         whole = len(players) <= self.keep or await self._vote(players, beliefs, scope)
         ranked = tuple(players[int(i)] for i in beliefs.ranking[0][: self.keep])
-        return replace(pool, rollouts=ranked, ranked=True, incomplete=pool.incomplete or not whole)
+        incomplete = pool.incomplete or not (whole and tested)
+        return replace(pool, rollouts=ranked, ranked=True, incomplete=incomplete)
 
     @property
     def model(self) -> VoteModel:
         """What it takes votes to be."""
         return VoteModel(self.spread, self.bias, self.position)
 
-    def _lead(self, sizes: Sequence[int]) -> np.ndarray[tuple[int, ...], np.dtype[np.float64]]:
-        return self.agreement * np.log(np.array([sizes], dtype=np.float64))
+    async def _lead(self, equal: Sequence[Sequence[Rollout]], scope: Scope) -> tuple[Floats, bool]:
+        """Return what is known of the players before any vote, and whether all of it could be had."""
+        sizes = np.array([[len(rollouts) for rollouts in equal]], dtype=np.float64)
+        lead: Floats = self.agreement * np.log(sizes)
+        if not self.tests or len(equal) <= self.keep:
+            return lead, True
+        table = await matrix(scope, [rollouts[0] for rollouts in equal], self.tests, n=self.n)
+        players = {rollouts[0].key: i for i, rollouts in enumerate(equal)}
+        passes = np.array([table.passes[key] for key in players], dtype=np.float64).T
+        authors = np.array([players[who[0]] if who else -1 for who in table.authors], dtype=np.int64)
+        return lead + odds(passes[None], authors, TestModel()), table.whole
 
     async def _vote(self, players: Sequence[Rollout], beliefs: Beliefs, scope: Scope) -> bool:
         """Ask wave after wave; return whether every vote that was asked for was had."""
