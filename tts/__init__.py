@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from tts.models.names import model
     from tts.pipeline import Pipeline
     from tts.roles import chat
+    from tts.testers.making import tester
     from tts.types import Budget, Pool, Rollout, Step, Summary, Task, Usage, Verdict
 
 __version__ = "0.1.0"
@@ -25,6 +26,7 @@ _HOMES = {
     "tts.models.names": ("model",),
     "tts.pipeline": ("Pipeline",),
     "tts.roles": ("chat",),
+    "tts.testers.making": ("tester",),
     "tts.types": ("Budget", "Pool", "Rollout", "Step", "Summary", "Task", "Usage", "Verdict"),
 }
 _HOME_OF = {name: module for module, names in _HOMES.items() for name in names}
@@ -53,6 +55,7 @@ __all__ = [
     "select",
     "solve",
     "solve_sync",
+    "tester",
 ]
 
 

@@ -16,7 +16,6 @@ from tts.prompts import Prompts
 from tts.protocols import Agent, Tester, Workspaces
 from tts.registry import estimator
 from tts.sandboxes.box import Sandbox
-from tts.suites import SuiteKind
 
 AGENT = "agent"
 """As --test-writer: the agent that makes the attempts."""
@@ -68,27 +67,19 @@ class Testing:
         Raises:
             UsageError: a file cannot be read, or the sandbox cannot be had.
         """
-        from tts.testers.sandboxed import SandboxTester
-        from tts.testers.writers import AgentTests, GivenTests, ModelTests, Writer
+        from tts.testers.making import tester
 
-        found: dict[SuiteKind, Writer] = {}
-        if self.files:
-            found["given"] = GivenTests.read(self.files)
-        if self.model:
-            asked = ModelTests(model=voices.model("tester", self.model), prompts=prompts)
-            found |= {"written": asked, "inputs": asked}
-        if self.writer == AGENT:
-            if agent is None or workspaces is None:
-                raise UsageError(
-                    "--test-writer agent needs an agent that works in a repository: name a model"
-                )
-            found["written"] = AgentTests(agent=agent, workspaces=workspaces, prompts=prompts)
-        return SandboxTester(
+        writer = voices.model("tester", self.model) if self.model else None
+        if self.writer == AGENT and (agent is None or workspaces is None):
+            raise UsageError("--test-writer agent needs an agent that works in a repository: name a model")
+        return tester(
+            tests=self.files,
+            writer=agent if self.writer == AGENT else writer,
+            command=command or "",
             sandbox=sandbox(),
-            writers=found,
             workspaces=workspaces,
-            command=command,
             seconds=self.seconds,
+            prompts=prompts,
         )
 
 
