@@ -136,9 +136,12 @@ class Tester(Protocol):
     def fingerprint(self) -> str: ...
 
     async def write(
-        self, task: Task, kind: SuiteKind, authors: Sequence[Author], *, n: int = 1
+        self, task: Task, kind: SuiteKind, authors: Sequence[Author], *, n: int = 1, start: int = 0
     ) -> list[Suite]:
-        """Return `n` independent suites of a kind, made from the authors where there are any."""
+        """Return `n` independent suites of a kind, made from the authors where there are any.
+
+        They are those with the numbers from `start` on, for whoever draws by number.
+        """
         ...
 
     async def execute(self, task: Task, suite: Suite, rollout: Rollout | None) -> Execution:

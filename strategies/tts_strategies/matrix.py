@@ -126,7 +126,7 @@ async def _counted(scope: Scope, suite: Suite) -> list[str] | None:
         return every
     if suite.status != "finished" or not (every or suite.kind == "regression"):
         return []
-    before = await _had(scope, execution(scope, suite))
+    before = await got(scope, execution(scope, suite))
     if before is None:
         return None
     wanted = "passed" if suite.kind == "regression" else "failed"
@@ -137,12 +137,12 @@ async def _all(scope: Scope, effects: Sequence[Effect[T]]) -> list[T | None]:
     """Return the effects' results, done at the same time."""
 
     async def had(effect: Effect[T]) -> T | None:
-        return await _had(scope, effect)
+        return await got(scope, effect)
 
     return await gather(*(had(effect) for effect in effects))
 
 
-async def _had(scope: Scope, effect: Effect[T]) -> T | None:
+async def got(scope: Scope, effect: Effect[T]) -> T | None:
     """Return the effect's result, None where it is refused or the machine fails."""
     try:
         return await scope.do(effect)

@@ -6,23 +6,31 @@ from tts.pipeline import Pipeline
 
 from .ab_mcts import ABMCTS
 from .adaptive import Adaptive
+from .agentless import Agentless
 from .arena import Arena
 from .best import Best
 from .blitz import Blitz
 from .bradley_terry import BradleyTerry
+from .codet import CodeT
+from .cwm import CWM
 from .deepconf import DeepConf
 from .deepconf_online import DeepConfOnline
 from .esc import ESC
 from .knockout import Knockout
 from .league import League
+from .mbr import MBR
+from .panel import Panel
 from .pdr import PDR
 from .race import Race
 from .refine import Refine
+from .regression import Regression
 from .rsa import RSA
 from .rtv import RTV
+from .s_star import SStar
 from .sample import Sample
 from .self_refine import SelfRefine
 from .swiss import Swiss
+from .tested import Tested
 from .vote import Vote
 from .weighted import Weighted
 
@@ -110,6 +118,41 @@ def bradley_terry(n: int = 16) -> Pipeline:
 def arena(n: int = 16) -> Pipeline:
     """n attempts, and at most 5 votes for each two of them, each spent where it tells most."""
     return Pipeline(Sample(n), Arena(votes=5 * n // 2))
+
+
+def codet(n: int = 16) -> Pipeline:
+    """n programs, and one of those that agree best with tests written for the task."""
+    return Pipeline(Sample(n), CodeT())
+
+
+def agentless(n: int = 16) -> Pipeline:
+    """n patches, those that break the fewest tests, and the commonest of those that new tests prefer."""
+    return Pipeline(Sample(n), Regression(), Agentless())
+
+
+def cwm(n: int = 16) -> Pipeline:
+    """n patches and as many tests; most tests passed, then the commonest patch, then the fewest tokens."""
+    return Pipeline(Sample(n), CWM(n=n))
+
+
+def mbr(n: int = 16) -> Pipeline:
+    """n programs, and one whose outputs agree with most others'."""
+    return Pipeline(Sample(n), MBR())
+
+
+def s_star(n: int = 16) -> Pipeline:
+    """n programs, clustered by what they do; a judge sees where two clusters differ."""
+    return Pipeline(Sample(n), SStar())
+
+
+def codemonkeys(n: int = 16) -> Pipeline:
+    """n attempts, the three that most tests vote for, and a judge that sees where they differ."""
+    return Pipeline(Sample(n), Tested(keep=3), SStar(clusters=3))
+
+
+def trae(n: int = 16) -> Pipeline:
+    """n patches, those that break no test, and a panel that votes until one has the majority."""
+    return Pipeline(Sample(n), Regression(strict=True), Panel())
 
 
 def pdr(n: int = 16) -> Pipeline:

@@ -25,7 +25,8 @@ class GenerateRunner:
         authors = [(work.load(key, Rollout), work.steps(key)) for key in effects[0].inputs]
         with metered(work.spend) as meter:
             try:
-                given = await self._tester.write(effects[0].task, kind, authors, n=len(effects))
+                start = effects[0].occurrence
+                given = await self._tester.write(effects[0].task, kind, authors, n=len(effects), start=start)
             except (Infra, ConnectionError):
                 raise
             except Exception as error:  # noqa: BLE001 - a tester's failure must not harm the candidates

@@ -28,7 +28,7 @@ class OwnTests:
     fingerprint = "own/1"
 
     async def write(
-        self, task: Task, kind: SuiteKind, authors: Sequence[Author], *, n: int = 1
+        self, task: Task, kind: SuiteKind, authors: Sequence[Author], *, n: int = 1, start: int = 0
     ) -> list[Suite]:
         """Return the authors' tests as one suite, n times."""
         found: dict[str, str] = {}

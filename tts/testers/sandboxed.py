@@ -77,7 +77,7 @@ class SandboxTester:
                 await ready()
 
     async def write(
-        self, task: Task, kind: SuiteKind, authors: Sequence[Author], *, n: int = 1
+        self, task: Task, kind: SuiteKind, authors: Sequence[Author], *, n: int = 1, start: int = 0
     ) -> list[Suite]:
         """Return n suites of a kind.
 
@@ -90,7 +90,7 @@ class SandboxTester:
             return [Suite()] * n
         if kind not in self.writers:
             raise Unusable(f"tests of the kind {kind!r} need {WAYS[kind]}, and the tester has none")
-        return await self.writers[kind].write(task, kind, authors, n=n)
+        return await self.writers[kind].write(task, kind, authors, n=n, start=start)
 
     async def execute(self, task: Task, suite: Suite, rollout: Rollout | None) -> Execution:
         """Return what the suite comes to on a rollout's output, or before any change.

@@ -35,9 +35,9 @@ class Writer(Protocol):
     def bound_for(self, task: Task, authors: Sequence[Rollout]) -> Budget: ...
 
     async def write(
-        self, task: Task, kind: SuiteKind, authors: Sequence[Author], *, n: int = 1
+        self, task: Task, kind: SuiteKind, authors: Sequence[Author], *, n: int = 1, start: int = 0
     ) -> list[Suite]:
-        """Return n independent suites."""
+        """Return n independent suites, with the numbers from `start` on."""
         ...
 
 
@@ -72,7 +72,7 @@ class GivenTests:
         return FREE
 
     async def write(
-        self, task: Task, kind: SuiteKind, authors: Sequence[Author], *, n: int = 1
+        self, task: Task, kind: SuiteKind, authors: Sequence[Author], *, n: int = 1, start: int = 0
     ) -> list[Suite]:
         """Return the files as tests."""
         return [Suite(cases=tuple(case_of(*file) for file in self.files.items()))] * n
@@ -104,7 +104,7 @@ class ModelTests:
         await self.model.ready()
 
     async def write(
-        self, task: Task, kind: SuiteKind, authors: Sequence[Author], *, n: int = 1
+        self, task: Task, kind: SuiteKind, authors: Sequence[Author], *, n: int = 1, start: int = 0
     ) -> list[Suite]:
         """Return the tests of n answers, each in a suite; an answer that could not be had is marked so."""
         ask = self._ask(task, kind, [rollout for rollout, _ in authors])
@@ -139,7 +139,7 @@ class AgentTests:
         return bound_of(self.agent)
 
     async def write(
-        self, task: Task, kind: SuiteKind, authors: Sequence[Author], *, n: int = 1
+        self, task: Task, kind: SuiteKind, authors: Sequence[Author], *, n: int = 1, start: int = 0
     ) -> list[Suite]:
         """Return the suites of n attempts, one after another."""
         told = self.prompts.part("tests", "agent", task=plain(task.prompt))
@@ -147,7 +147,7 @@ class AgentTests:
         runner = RolloutRunner(self.agent, self.workspaces)
         bound = bound_of(self.agent)
         suites: list[Suite] = []
-        for i in range(n):
+        for i in range(start, start + n):
             effect = Effect("rollout", asked, Rollout, self.agent.fingerprint, occurrence=i, bound=bound)
             (rollout,) = await runner.perform([effect], _Deaf())
             cases = tuple(TestCase(code) for _, code in added(rollout.patch or ""))

@@ -47,11 +47,11 @@ PRICE = Budget(usd=1.0, tokens=1, seconds=1.0, rollouts=0)
 
 class _PaidTester(ScriptedTester):
     async def write(
-        self, task: Task, kind: SuiteKind, authors: Sequence[Author], *, n: int = 1
+        self, task: Task, kind: SuiteKind, authors: Sequence[Author], *, n: int = 1, start: int = 0
     ) -> list[Suite]:
         return [
             replace(suite, usage=DOLLAR)
-            for suite in await ScriptedTester.write(self, task, kind, authors, n=n)
+            for suite in await ScriptedTester.write(self, task, kind, authors, n=n, start=start)
         ]
 
     async def execute(self, task: Task, suite: Suite, rollout: Rollout | None) -> Execution:
@@ -67,7 +67,7 @@ class _FailingTester:
     bound: Budget = FREE
 
     async def write(
-        self, task: Task, kind: SuiteKind, authors: Sequence[Author], *, n: int = 1
+        self, task: Task, kind: SuiteKind, authors: Sequence[Author], *, n: int = 1, start: int = 0
     ) -> list[Suite]:
         raise self.error
 

@@ -100,10 +100,10 @@ class ScriptedTester:
     bound: Budget = FREE
 
     async def write(
-        self, task: Task, kind: SuiteKind, authors: Sequence[Author], *, n: int = 1
+        self, task: Task, kind: SuiteKind, authors: Sequence[Author], *, n: int = 1, start: int = 0
     ) -> list[Suite]:
         """Return n suites; the tests of the j-th have the numbers from 3 j on."""
-        made = [[TestCase(f"test {3 * j + i}") for i in range(3)] for j in range(n)]
+        made = [[TestCase(f"test {3 * j + i}") for i in range(3)] for j in range(start, start + n)]
         if kind == "own":
             made = [[TestCase(f"own {authors[0][0].output}")]] * n
         return [Suite(cases=tuple(cases)) for cases in made]
