@@ -243,6 +243,7 @@ class Run:
                 correct=grades[r.key].score,
                 length=r.length,
                 seconds=r.seconds,
+                agent=r.agent,
             )
             for r in first
         )

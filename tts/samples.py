@@ -57,7 +57,7 @@ class Sample:
 
     `number` is its place in the recording. `correct` is its grade in [0, 1]. `score` is a verifier's, on any
     scale, more being better. `length` is its thinking, in any unit. `calls` counts 1 where the recording
-    does not say. None: not recorded.
+    does not say. `agent` names who made it. None: not recorded.
     """
 
     number: int
@@ -72,6 +72,7 @@ class Sample:
     output_tokens: float | None = None
     usd: float | None = None
     seconds: float | None = None
+    agent: str = ""
 
     @property
     def output(self) -> str | None:

@@ -53,6 +53,24 @@ def pass_at_k(n: int, c: int, k: int) -> float:
     return (math.comb(n, k) - math.comb(n - c, k)) / math.comb(n, k)
 
 
+def solve_probability(n: Sequence[int], c: Sequence[int], k: Sequence[int]) -> float:
+    """Return the chance that k[j] of each agent j's n[j] samples, c[j] of them right, hold a right one.
+
+    1 - prod_j C(n_j - c_j, k_j) / C(n_j, k_j), unbiased: arXiv 2605.28751. With one agent it is pass@k; an
+    agent may have no share, k_j = 0.
+
+    Raises:
+        UsageError: a k is not in 0..n, a c not in 0..n, or the lists are not of one length.
+    """
+    if not len(n) == len(c) == len(k):
+        raise UsageError(f"n, c and k name the same agents, not {len(n)}, {len(c)} and {len(k)}")
+    none = 1.0
+    for n_j, c_j, k_j in zip(n, c, k, strict=True):
+        _check_counts(n_j, c_j, max(1, k_j))
+        none *= math.comb(n_j - c_j, k_j) / math.comb(n_j, k_j)
+    return 1.0 - none
+
+
 def pass_hat_k(n: int, c: int, k: int) -> float:
     """Return the share of k-subsets of n samples, c of them right, that are right throughout.
 

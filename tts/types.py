@@ -170,6 +170,7 @@ class Rollout:
     from the attempt itself, such as the mean log-probability or the share of visible tests that pass;
     never from the truth. `priors` are the keys of the rollouts whose summaries it was given. `iteration`
     is 0 without priors. `trace_bytes` is the size of its steps' texts in UTF-8; 0 with steps: not known.
+    `agent` names who made it, where several share the budget.
     """
 
     key: str = ""
@@ -188,6 +189,7 @@ class Rollout:
     n_steps: int = 0
     trace_bytes: int = 0
     error: str = ""
+    agent: str = ""
 
     @property
     def output(self) -> str | None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from hashlib import sha256
 from itertools import combinations, islice
 from typing import Any, ClassVar
@@ -19,8 +19,8 @@ from numpy.typing import NDArray
 from scipy.special import gammaln
 
 from tts.errors import UsageError
-from tts.samples import ADDITIVE, Cost, Expectation, Samples
-from tts.stats import best_at_k, short_m_weights
+from tts.samples import ADDITIVE, Cost, Expectation, Samples, total_cost
+from tts.stats import best_at_k, short_m_weights, solve_probability
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -46,6 +46,47 @@ class PassAtK:
         samples.need(self.k, f"pass@{self.k}")
         value = best_at_k(sorted(samples.correct, reverse=True), self.k)
         return Expectation(_unit(value), cost=cost_of(samples, self.k))
+
+
+@dataclass(frozen=True, slots=True)
+class MixAtK:
+    """mix@k: at least one of k is right, the k divided evenly among the agents that made the samples.
+
+    The first agents by name get what is left over. With grades between 0 and 1, the best grade of k.
+    Source: arXiv 2605.28751; `tts.agents.several` makes such samples.
+    """
+
+    k: int
+    oracle: ClassVar[bool] = True
+
+    def __post_init__(self) -> None:
+        _check_k(self.k, "mix@k")
+
+    def __call__(self, samples: Samples, *, draws: int, seed: int) -> Expectation:
+        """Return the exact expectation."""
+        parts = by_agent(samples)
+        shares = [self.k // len(parts) + (i < self.k % len(parts)) for i in range(len(parts))]
+        for part, share in zip(parts, shares, strict=True):
+            part.need(share, f"mix@{self.k} of {len(parts)} agents")
+        grades, sizes = [part.correct for part in parts], [len(part) for part in parts]
+        value, below = 0.0, 0.0
+        for level in sorted({grade for column in grades for grade in column if grade > 0}):
+            right = [sum(grade >= level for grade in column) for column in grades]
+            value += (level - below) * solve_probability(sizes, right, shares)
+            below = level
+        used = [(part, share) for part, share in zip(parts, shares, strict=True) if share]
+        cost = total_cost([cost_of(part, share) for part, share in used])
+        return Expectation(_unit(value), cost=replace(cost, critical_seconds=None))
+
+
+def by_agent(samples: Samples) -> list[Samples]:
+    """Return the samples of each agent, in the order of their names."""
+    parts: list[Samples] = []
+    for name in sorted({sample.agent for sample in samples.samples}):
+        rows = [i for i, sample in enumerate(samples.samples) if sample.agent == name]
+        own = tuple(samples.samples[i] for i in rows), tuple(samples.classes[i] for i in rows)
+        parts.append(Samples(samples.task_id, *own, samples.group))
+    return parts
 
 
 @dataclass(frozen=True, slots=True)

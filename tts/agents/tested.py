@@ -187,7 +187,7 @@ class Tested:
 
     def __getattr__(self, name: str) -> Any:
         """Return the agent's own `bound_for` or `ready`, where it has one."""
-        if name in ("bound_for", "ready"):
+        if name in ("bound_for", "ready", "named"):
             return getattr(self.agent, name)
         raise AttributeError(name)
 

@@ -117,7 +117,7 @@ def _recorded(run: Run, rollout: Rollout, number: int, agent: str) -> Recorded:
         rollout,
         steps,
         sample=number,
-        agent=agent,
+        agent=rollout.agent or agent,
         extra=extra,
         lost=lost,
         source=rollout.key,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
@@ -53,7 +54,15 @@ def run(
     tasks: Annotated[Path, typer.Option(metavar="FILE.jsonl", help="The tasks, one JSON object a line.")],
     agent: Annotated[str, player("tts.agents", "A registered agent, or module:attribute.")] = "",
     model: Annotated[
-        str, typer.Option(metavar="PROVIDER/NAME", help="A model that answers, in place of an agent.")
+        list[str] | None,
+        typer.Option(
+            metavar="PROVIDER/NAME",
+            help="A model that answers, in place of an agent. Several share the attempts. Repeatable.",
+        ),
+    ] = None,
+    shares: Annotated[
+        str,
+        typer.Option(metavar="N:M", help="How several --model share the attempts, in their order (evenly)."),
     ] = "",
     strategy: Strategies = None,
     place: Annotated[
@@ -149,10 +158,11 @@ def run(
 
     if not strategy:
         raise UsageError("no strategy was given: add one or more, such as -s single -s rtv@6")
-    _check_one(agent, model)
+    models = model or []
+    _check_one(agent, models)
     testing = Testing(writer=test_writer, files=tuple(tests or ()), seconds=case_seconds)
     voices = voices_of(
-        names_of(agent=agent, model=model, judge=judge, summarizer=summarizer, tester=testing.model),
+        names_of(agent=agent, model=models, judge=judge, summarizer=summarizer, tester=testing.model),
         base_url=base_url or (),
         price=price or (),
         option=option or (),
@@ -166,6 +176,7 @@ def run(
         strategies=tuple(strategy),
         place=place or Path("runs") / tasks.stem,
         agent=agent,
+        shares=shares_of(shares, models),
         judge=judge,
         summarizer=summarizer,
         voices=voices,
@@ -190,10 +201,26 @@ def run(
         execute(request, grace_seconds=grace, as_json=as_json)
 
 
-def _check_one(agent: str, model: str) -> None:
-    if bool(agent) == bool(model):
+def _check_one(agent: str, models: Sequence[str]) -> None:
+    if bool(agent) == bool(models):
         told = "--agent and --model exclude each other" if agent else "one of --agent and --model is needed"
         raise UsageError(
             f"{told}: an agent is module:attribute, such as my_agent:solve, a model PROVIDER/NAME, such as "
             "openai/gpt-5"
         )
+    if len(set(models)) < len(models):
+        raise UsageError(f"--model {models[-1]} is named twice: name each once, and give --shares")
+
+
+def shares_of(text: str, models: Sequence[str]) -> tuple[int, ...]:
+    """Return the shares of several models, empty for even ones.
+
+    Raises:
+        UsageError: they are not one whole number from 1 for each model.
+    """
+    parts = text.split(":") if text else []
+    if parts and (len(parts) != len(models) or not all(p.isdecimal() and int(p) for p in parts)):
+        raise UsageError(
+            f"--shares {text[:80]}: write a whole number from 1 for each --model, such as 3:1 for two"
+        )
+    return tuple(map(int, parts))

@@ -12,6 +12,7 @@ from shlex import quote
 import anyio
 import typer
 
+from tts.agents.several import Several
 from tts.cli.console import as_json as json_text
 from tts.cli.console import say
 from tts.cli.models import Voices
@@ -43,6 +44,7 @@ class Request:
     strategies: tuple[str, ...]
     place: Path
     agent: str
+    shares: tuple[int, ...]
     judge: str
     summarizer: str
     voices: Voices
@@ -106,14 +108,19 @@ def _agent(request: Request, prompts: Prompts) -> Agent:
     if not names:
         _check_unused(request)
         return agent_of(request.agent, request.bound)
-    answering = chat(
-        request.voices.model("model", names[0]),
+    answering = {name: _answering(name, request, prompts) for name in names}
+    agent = Several(answering, request.shares) if len(names) > 1 else answering[names[0]]
+    return bounded(agent, request.bound)
+
+
+def _answering(name: str, request: Request, prompts: Prompts) -> Agent:
+    return chat(
+        request.voices.model("model", name),
         answer=request.answer or "text",
         thinking="hidden" if request.thinking == "hidden" else "shown",
         prompts=prompts,
         logprobs=request.logprobs,
     )
-    return bounded(answering, request.bound)
 
 
 def _check_unused(request: Request) -> None:

@@ -110,6 +110,7 @@ class RolloutRunner:
             iteration=1 + max((work.load(key, Rollout).iteration for key in earlier), default=-1),
             n_steps=attempt.n_steps,
             trace_bytes=attempt.trace_bytes,
+            agent=rollout.agent or _name(self._agent, effect.occurrence),
         )
 
     async def _attempt(self, task: Task, attempt: OneAttempt) -> Rollout:
@@ -132,6 +133,12 @@ class RolloutRunner:
             return
         async with self._workspaces.open(task) as workspace:
             yield workspace
+
+
+def _name(agent: Agent, index: int) -> str:
+    """Return who of several agents makes an attempt, "" where there is one only."""
+    named = getattr(agent, "named", None)
+    return "" if named is None else str(named(index))
 
 
 def _is_only(error: BaseException, kinds: tuple[type[Exception], ...]) -> bool:

@@ -86,6 +86,7 @@ def _sample(record: Record) -> tuple[str, Sample, str]:
         score=_number(record, "score"),
         length=_number(record, "length", least=0.0),
         seconds=_number(record, "seconds", least=0.0),
+        agent=_word(record, "agent", needed=False),
         **_spent(record),
     )
     return _word(record, "task_id"), sample, _word(record, "group", needed=False)

@@ -9,6 +9,7 @@ from typing import Any
 
 from anyio import to_thread
 
+from tts.agents.several import dearest
 from tts.agents.tested import TestCommand
 from tts.errors import Unusable
 from tts.hostile import cut
@@ -67,7 +68,8 @@ class SandboxTester:
         if read and isinstance(read[0], Summary):
             return FREE
         rollouts = [one for one in read if isinstance(one, Rollout)]
-        return _dearest([FREE, *(w.bound_for(task, rollouts) for w in self.writers.values())])
+        most = dearest([FREE, *(w.bound_for(task, rollouts) for w in self.writers.values())])
+        return replace(most, rollouts=0)
 
     async def ready(self) -> None:
         """Check that whoever writes can."""
@@ -158,15 +160,3 @@ def program_of(output: str) -> str:
     from tts.testers.writers import blocks
 
     return next(reversed([*blocks(output)]), output)
-
-
-def _dearest(bounds: Sequence[Budget]) -> Budget:
-    def most(values: Sequence[float | None]) -> Any:
-        return None if None in values else max(value for value in values if value is not None)
-
-    return Budget(
-        most([b.usd for b in bounds]),
-        most([b.tokens for b in bounds]),
-        most([b.seconds for b in bounds]),
-        0,
-    )
