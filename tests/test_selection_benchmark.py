@@ -7,8 +7,8 @@ from tts_strategies.rtv import RTV
 
 benchmarks = pytest.importorskip("benchmarks.selection.world", reason="the benchmarks are not in the wheel")
 
-from benchmarks.selection import paper, real  # noqa: E402
-from benchmarks.selection.arms import Arm, evidence, measured, noise  # noqa: E402
+from benchmarks.selection import curves, paper, real  # noqa: E402
+from benchmarks.selection.arms import Arm, by_tests, evidence, measured, noise  # noqa: E402
 from benchmarks.selection.world import CALIBRATIONS, N, Tasks, World, behaviour, passes  # noqa: E402
 
 
@@ -51,6 +51,24 @@ def test_the_stage_picks_what_the_fast_path_picks(stage):
     fast = Arm(stage).play(few.fresh(), 0)
     assert picks.tolist() == fast.choice.tolist()
     assert votes.tolist() == fast.votes.tolist()
+
+
+def test_with_tests_the_stage_picks_what_the_fast_path_picks():
+    few = world(tasks=6)
+    told = passes(few.right, 5, noise=False)
+    picks, votes = real.choices(few, Arena(votes=12, tests="own"), told=told)
+    fast = Arm(Arena(votes=12), by_tests).play(few.fresh(), 5)
+    assert picks.tolist() == fast.choice.tolist()
+    assert votes.tolist() == fast.votes.tolist()
+
+
+def test_the_curves_have_each_arm_at_its_price():
+    found = curves.points("TB-like", 40)
+    assert [round(p.costs[0]) for p in found["rtv, 1 to 8 votes a pair"]] == [15, 30, 60, 120]
+    assert [round(p.costs[0]) for p in found["arena, one vote at a time"]] == list(curves.SIZES)
+    assert {p.costs[2] for p in found["arena, waves of a quarter"]} == {4.0}
+    assert all(p.low <= p.accuracy <= p.high for drawn in found.values() for p in drawn)
+    assert "TB-like" in curves.table("TB-like", found)
 
 
 def test_the_real_tournament_costs_what_the_fast_one_does():

@@ -18,36 +18,33 @@ from tts_strategies.rtv import RTV
 
 from benchmarks.goals import Figure, report
 from benchmarks.selection import paper, real
-from benchmarks.selection.arms import Arm, Outcome, evidence, interval, measured, noise
+from benchmarks.selection.arms import Arm, Outcome, by_tests, evidence, interval, measured, noise
+from benchmarks.selection.curves import CACHED, WHOLE
 from benchmarks.selection.refined import PASSES, Plan, piped
-from benchmarks.selection.world import CALIBRATIONS, Tasks, World
+from benchmarks.selection.world import CALIBRATIONS, Tasks, World, passes
 
-ALWAYS = Arena(level=1.0, gain=0.0, wave=1)
-"""Spends all its votes, one at a time."""
 BASE = "rtv, 120 votes"
-CACHED = 0.1
-"""The price of a cached prompt token in new ones."""
 SMALL = {"pair-only": 60}
 """The votes of the small budget, 40 elsewhere."""
 
 
 def arms(calibration: str) -> dict[str, Arm]:
     """Return what is played on a calibration."""
-    small = replace(ALWAYS, votes=SMALL.get(calibration, 40))
+    small = replace(WHOLE, votes=SMALL.get(calibration, 40))
     found = {
         BASE: Arm(RTV(tie_rounds=0)),
         "rtv, ties asked again": Arm(RTV()),
         f"arena, {small.votes} votes": Arm(small),
-        "arena, 120 votes": Arm(replace(ALWAYS, votes=120)),
+        "arena, 120 votes": Arm(replace(WHOLE, votes=120)),
         "arena, as it is by default": Arm(Arena()),
-        "arena, 30 prompts of 4 votes": Arm(replace(ALWAYS, votes=120, each=4)),
-        "arena, 4 rounds of 10 votes": Arm(replace(ALWAYS, wave=10)),
-        "arena, 4 rounds of 30 votes": Arm(replace(ALWAYS, votes=120, wave=30)),
+        "arena, 30 prompts of 4 votes": Arm(replace(WHOLE, votes=120, each=4)),
+        "arena, 4 rounds of 10 votes": Arm(replace(WHOLE, wave=10)),
+        "arena, 4 rounds of 30 votes": Arm(replace(WHOLE, votes=120, wave=30)),
     }
     if calibration == "SWE-like":
         found |= {
-            "arena, 40 votes and evidence": Arm(replace(ALWAYS, votes=40), evidence),
-            "arena, 40 votes and noise": Arm(replace(ALWAYS, votes=40), noise),
+            "arena, 40 votes and evidence": Arm(replace(WHOLE, votes=40), evidence),
+            "arena, 40 votes and noise": Arm(replace(WHOLE, votes=40), noise),
         }
     return found
 
@@ -107,12 +104,17 @@ def real_path(calibration: str, tasks: int) -> tuple[str, float]:
         f"is right in {right:.3f} for {cast.mean():.1f} votes, {100 * difference[0]:+.1f} points "
         f"from the fast path ({100 * difference[1]:+.1f} to {100 * difference[2]:+.1f})"
     )
-    return text, same
+    told = passes(world.right, 9, noise=False)
+    tested, _ = real.choices(world, replace(stage, tests="own"), told=told)
+    same_tested = float((tested == Arm(stage, by_tests).play(world.fresh(), 9).choice).mean())
+    return f"{text}; with each candidate's tests arena picks the same in {same_tested:.1%}", min(
+        same, same_tested
+    )
 
 
 def pipelines(tasks: int) -> str:
     """Return the whole pipelines at 32 rollouts, beside pdr-rtv."""
-    whole = replace(ALWAYS, wave=4)
+    whole = replace(WHOLE, wave=4)
     plans = {
         "pdr-rtv": Plan(RTV(keep=4), RTV()),
         "arena, defaults": Plan(Arena(keep=4), Arena()),

@@ -27,9 +27,15 @@ def no_lead(right: Bools, seed: int) -> Floats:
     return np.zeros(right.shape)
 
 
+def by_tests(right: Bools, seed: int, *, noise: bool = False) -> Floats:
+    """Candidates' tests, a logit of strength for one of log-odds."""
+    authors = np.arange(right.shape[1], dtype=np.int64)
+    return odds(passes(right, seed, noise=noise), authors, TestModel())
+
+
 def evidence(right: Bools, seed: int, *, noise: bool = False) -> Floats:
-    """Candidates' tests, a logit of strength for one of log-odds, and their agreement as in the stage."""
-    told = odds(passes(right, seed, noise=noise), np.arange(right.shape[1], dtype=np.int64), TestModel())
+    """Candidates' tests, and their agreement as in the stage."""
+    told = by_tests(right, seed, noise=noise)
     classes = behaviour(right, seed, noise=noise)
     size = (classes[:, :, None] == classes[:, None, :]).sum(axis=2)
     return told + Arena().agreement * np.log(size)
