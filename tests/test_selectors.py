@@ -11,21 +11,28 @@ import anyio
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tts_strategies.agentless import Agentless
 from tts_strategies.arena import Arena
 from tts_strategies.best import Best
 from tts_strategies.blitz import Blitz
 from tts_strategies.bradley_terry import BradleyTerry
+from tts_strategies.codet import CodeT
+from tts_strategies.cwm import CWM
 from tts_strategies.deepconf import DeepConf
 from tts_strategies.knockout import Knockout
 from tts_strategies.league import League
+from tts_strategies.mbr import MBR
+from tts_strategies.panel import Panel
 from tts_strategies.rtv import RTV
+from tts_strategies.s_star import SStar
 from tts_strategies.swiss import Swiss
+from tts_strategies.tested import Tested
 from tts_strategies.vote import Vote
 from tts_strategies.weighted import Weighted
 
 from tts.pipeline import Pipeline, needs
 from tts.protocols import Scope
-from tts.testing import ScriptedJudge, opened, stored, strategy_run
+from tts.testing import ScriptedJudge, ScriptedTester, opened, stored, strategy_run
 from tts.testing.scripted import ScriptedSummarizer
 from tts.types import Budget, Pool, Rollout, Usage, Verdict
 
@@ -44,6 +51,14 @@ SELECTORS = [
     Blitz(group=3),
     BradleyTerry(votes=1),
     Arena(votes=8),
+    Arena(votes=8, tests="own"),
+    CodeT(n=2),
+    Agentless(n=2, tests="own"),
+    CWM(n=2),
+    MBR(n=2),
+    Tested(n=2),
+    SStar(n=2),
+    Panel(group=3, votes=3),
 ]
 
 N_EXAMPLES = 25 if os.environ.get("TTS_THOROUGH", "") not in ("", "0") else 3
@@ -81,6 +96,18 @@ class Judge:
         return [Verdict(preferred=best, scores=scores, usage=usage)] * n
 
 
+class Priced(ScriptedTester):
+    """A scripted tester whose suites and runs cost what its bound says."""
+
+    async def write(self, *args, **more):
+        usage = Usage(calls=1, output_tokens=1, known_usd=self.bound.usd)
+        return [replace(suite, usage=usage) for suite in await ScriptedTester.write(self, *args, **more)]
+
+    async def execute(self, *args):
+        usage = Usage(calls=1, output_tokens=1, known_usd=self.bound.usd)
+        return replace(await ScriptedTester.execute(self, *args), usage=usage)
+
+
 class Guarded:
     """A scope that lends a stage nothing but what the protocol names, and no grade."""
 
@@ -103,10 +130,12 @@ def chosen(stage, pool, *, judge=None, turn=None, budget=Budget(), seed=0):
     """Return the pool as stored, what the stage made of it, and the run; `turn` permutes the arrival."""
     judge = judge or Judge()
     summarizer = ScriptedSummarizer(bound=Budget(usd=0.0, tokens=0, seconds=1.0, rollouts=0))
+    price = Budget(usd=getattr(judge, "price", 0.0), tokens=1, seconds=1.0, rollouts=0)
+    people = {"judge": judge, "summarizer": summarizer, "tester": Priced(bound=price)}
 
     async def main():
-        async with opened(judge=judge, summarizer=summarizer) as ledger:
-            run = strategy_run(ledger, judge=judge, summarizer=summarizer, budget=budget, seed=seed)
+        async with opened(**people) as ledger:
+            run = strategy_run(ledger, **people, budget=budget, seed=seed)
             given = await stored(pool, run)
             if turn is not None:
                 given = replace(given, rollouts=tuple(given.rollouts[i] for i in turn))
