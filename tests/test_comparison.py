@@ -3,13 +3,13 @@ from __future__ import annotations
 import json
 
 import pytest
-import scipy.stats
 from hypothesis import given
 from hypothesis import strategies as st
 
 from tts.comparison import Measured, compare
 from tts.errors import UsageError
 from tts.samples import Cost
+from tts.stats import accuracy
 
 CLUSTERS = {"t1": "django", "t2": "django", "t3": "", "t4": "sympy"}
 
@@ -46,8 +46,9 @@ def test_errors_are_clustered_by_group_and_a_task_without_one_stands_alone() -> 
     a = compare([measured("a", 1, 0, 1, 1)], CLUSTERS)["a"]
     # Mean 0.75; residual sums: django -0.5, t3 0.25, sympy 0.25; three clusters, four tasks.
     assert a.se == pytest.approx((0.375 * 3 / 2) ** 0.5 / 4)
-    reach = scipy.stats.t.ppf(0.975, 2) * a.se
-    assert a.ci95 == pytest.approx((max(0, 0.75 - reach), min(1, 0.75 + reach)))
+    values, clusters = [1.0, 0.0, 1.0, 1.0], ["django", "django", "t3", "sympy"]
+    assert a.ci95 == pytest.approx(accuracy(values, clusters=clusters).ci95)
+    assert a.ci95 != accuracy(values).ci95
 
 
 def test_pairs_come_in_the_order_given_and_only_over_common_tasks() -> None:

@@ -366,7 +366,7 @@ def test_names_are_as_given_and_groups_cluster() -> None:
 
 def test_a_pool_file_is_read_as_records_are(tmp_path: Path) -> None:
     path = tmp_path / "pool.jsonl"
-    lines = [json.dumps(r | {"text": "ignored", "agent": "x"}) for r in pool("ab.", score=[1, 2.5, None])]
+    lines = [json.dumps(r | {"text": "ignored"}) for r in pool("ab.", score=[1, 2.5, None])]
     path.write_text("\ufeff" + "\n\n".join(lines) + "\n", encoding="utf-8")
     assert read_pool(path) == read_pool(pool("ab.", score=[1, 2.5, None]))
     samples = read_pool(path)[0]

@@ -153,23 +153,19 @@ def _units(task_ids: Sequence[str], clusters: Mapping[str, str]) -> list[tuple[s
 def _result(m: Measured, clusters: Mapping[str, str]) -> Result:
     tasks = [t for t in clusters if t in m.values]
     values = {t: m.values[t] for t in tasks}
-    mean = stats.mean(list(values.values()), clusters=_units(tasks, clusters)) if tasks else None
+    mean = stats.accuracy(list(values.values()), clusters=_units(tasks, clusters)) if tasks else None
     known = all(t in m.costs for t in tasks)
     return Result(
         name=m.name,
         n_tasks=len(tasks),
         accuracy=mean.value if mean else None,
         se=mean.se if mean else None,
-        ci95=_within_unit(mean.ci95) if mean else None,
+        ci95=mean.ci95 if mean else None,
         oracle=m.oracle,
         mc_se=math.hypot(*m.mc_se.values()) / len(tasks) if m.mc_se else None,
         values=values,
         cost=mean_cost([m.costs[t] for t in tasks] if known else []),
     )
-
-
-def _within_unit(interval: tuple[float, float] | None) -> tuple[float, float] | None:
-    return interval and (max(0.0, interval[0]), min(1.0, interval[1]))
 
 
 def _difference(a: Measured, b: Measured, clusters: Mapping[str, str]) -> stats.Difference | None:

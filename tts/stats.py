@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Hashable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
+from tts.clusters import ZERO, Spread, quantile, spread
 from tts.errors import UsageError
-
-_ZERO = 1e-12
-"""Standard errors of fractions below this are rounding noise."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,18 +136,45 @@ def short_m_at_k_cost(lengths: Sequence[float], k: int, m: int) -> RaceCost:
 def mean(values: Sequence[float], *, clusters: Sequence[Hashable] | None = None) -> Estimate:
     """Return the mean, its standard error and Student-t 95 % interval; the unit is the task or its cluster.
 
-    SE = (1/n) sqrt(sum over clusters (sum of s_i - mean)^2) sqrt(C / (C-1)), C clusters, C - 1 degrees of
-    freedom (cluster-robust: Miller 2024, arXiv 2411.00640).  Without clusters each task is its own, and
-    this is sd / sqrt(n).  Where all values are the same there is no spread to tell an interval: for all 0
-    or all 1 it is Wilson's, with a cluster as one trial; else None.
+    Errors and degrees of freedom as in `tts.clusters`; without clusters sd / sqrt(n) and n - 1. Where all
+    values are the same there is no interval, unless all are 0 or 1: then it is that of `accuracy`.
 
     Raises:
         UsageError: there are no values, one is not finite, or there are not as many clusters as values.
     """
-    estimate, n_clusters = _estimated(values, clusters)
-    if estimate.se == 0.0 and all(v in (0, 1) for v in values):
-        return replace(estimate, ci95=wilson(round(estimate.value * n_clusters), n_clusters))
-    return estimate
+    found = spread(values, clusters)
+    if found.se == 0.0 and all(v in (0, 1) for v in values):
+        return accuracy(values, clusters=clusters)
+    return Estimate(found.centre, found.se, around(found.centre, found.reach), len(values))
+
+
+def accuracy(values: Sequence[float], *, clusters: Sequence[Hashable] | None = None) -> Estimate:
+    """Return the mean of values in [0, 1] with an interval that stays there and covers near 0 and 1 as well.
+
+    For 0 and 1 without clusters it is Wilson's. Else it is his score interval for as many trials as would
+    have this standard error, p (1-p) / se^2, with Student's t in place of the normal, as surveys do it (Dean
+    and Pagano 2015). All 0 or all 1 counts each cluster as one trial; where all values are another same
+    number there is no interval.
+
+    Raises:
+        UsageError: as `mean`; also where a value is not in [0, 1].
+    """
+    if any(not 0 <= v <= 1 for v in values):
+        raise UsageError("an accuracy is a mean of values between 0 and 1")
+    found = spread(values, clusters)
+    p, binary, interval = found.centre, all(v in (0, 1) for v in values), None
+    if binary and (found.n_clusters == len(values) > 1 or found.se == 0.0):
+        interval = wilson(round(p * found.n_clusters), found.n_clusters)
+    elif found.corrected:
+        interval = score_interval(p, p * (1 - p) / found.corrected**2, quantile(found.df or 1.0))
+    return Estimate(p, found.se, interval, len(values))
+
+
+def score_interval(p: float, n: float, z: float) -> tuple[float, float]:
+    """Return the p' with |p - p'| <= z sqrt(p' (1-p') / n): Wilson 1927; n may be a real number."""
+    centre, shrink = p + z * z / (2 * n), 1 + z * z / n
+    reach = z * math.sqrt(p * (1 - p) / n + z * z / (4 * n * n))
+    return max(0.0, (centre - reach) / shrink), min(1.0, (centre + reach) / shrink)
 
 
 def paired_difference(
@@ -157,17 +182,56 @@ def paired_difference(
 ) -> Difference:
     """Return the mean of a_i - b_i over tasks, with (clustered) SE, 95 % interval and two-sided t test.
 
-    SE as in `mean` on d_i = a_i - b_i; p from Student's t with C - 1 degrees of freedom.  Where every
-    difference is the same, there is no interval and t has no size: p is 1 when that difference is 0, and
-    else that of the exact sign-flip test, 2^(1-C).
+    SE and degrees of freedom as in `mean` on d_i = a_i - b_i. Where all values are 0 or 1 and tasks stand
+    alone, the interval is the score interval of `tango`, since Student's is too short near 0 and 1. Where
+    every difference is the same, t has no size: p is 1 when that difference is 0, and else that of the
+    exact sign-flip test, 2^(1-C), for C clusters.
 
     Raises:
         UsageError: the two differ in length, are empty, or hold a value that is not finite.
     """
     if len(a) != len(b):
         raise UsageError(f"a paired difference needs as many values on both sides, not {len(a)} and {len(b)}")
-    d, n_clusters = _estimated([x - y for x, y in zip(a, b, strict=True)], clusters)
-    return Difference(d.value, d.se, d.ci95, _t_test(d.value, d.se, n_clusters), d.n)
+    found = spread([x - y for x, y in zip(a, b, strict=True)], clusters)
+    interval = around(found.centre, found.reach)
+    if found.n_clusters == len(a) > 1 and all(v in (0, 1) for v in (*a, *b)):
+        only_a = sum(x > y for x, y in zip(a, b, strict=True))
+        interval = tango(only_a, sum(x < y for x, y in zip(a, b, strict=True)), len(a))
+    return Difference(found.centre, found.se, interval, _t_test(found), len(a))
+
+
+def tango(only_a: int, only_b: int, n: int, *, confidence: float = 0.95) -> tuple[float, float]:
+    """Return the score interval of a difference of paired rates (Tango 1998, Statistics in Medicine 17).
+
+    `only_a` of n pairs are right on one side only, `only_b` on the other: the differences d whose
+    statistic (only_a - only_b - n d) / sqrt(n (2 q + d (1 - d))) is within the normal's quantile, with q the
+    likeliest share of `only_b` given d.
+
+    Raises:
+        UsageError: the counts are negative or more than n.
+    """
+    from scipy.optimize import brentq
+    from scipy.special import ndtri
+
+    if min(only_a, only_b) < 0 or only_a + only_b > n or n < 1:
+        raise UsageError(f"paired rates need counts within n, not {only_a} and {only_b} of {n}")
+    z = float(ndtri(0.5 + confidence / 2))
+
+    def beyond(d: float) -> float:
+        linear = (2 * n - only_a + only_b) * d - only_a - only_b
+        root = math.sqrt(max(0.0, linear**2 + 8 * n * only_b * d * (1 - d)))
+        q = max(0.0, (root - linear) / (4 * n))
+        return (only_a - only_b - n * d) / math.sqrt(max(n * (2 * q + d * (1 - d)), 1e-300))
+
+    edge, seen = 1 - 1e-12, (only_a - only_b) / n
+    low = -1.0 if beyond(-edge) <= z else brentq(lambda d: beyond(d) - z, -edge, min(seen, edge))
+    high = 1.0 if beyond(edge) >= -z else brentq(lambda d: beyond(d) + z, max(seen, -edge), edge)
+    return float(low), float(high)
+
+
+def around(centre: float, reach: float | None) -> tuple[float, float] | None:
+    """Return the interval of this half width, None for none."""
+    return None if reach is None else (centre - reach, centre + reach)
 
 
 def mcnemar(only_a: int, only_b: int) -> float:
@@ -208,7 +272,7 @@ def recovered_share(selected: float, single: float, oracle: float) -> float | No
     None where the oracle gains nothing.  Below 0 the selector is worse than chance.
     """
     gap = oracle - single
-    return None if abs(gap) < _ZERO else (selected - single) / gap
+    return None if abs(gap) < ZERO else (selected - single) / gap
 
 
 def power_n(variance: float, delta: float, *, alpha: float = 0.05, power: float = 0.8) -> int:
@@ -239,55 +303,11 @@ def _check_counts(n: int, c: int, k: int) -> None:
         raise UsageError(f"of {n} samples between 0 and {n} can be right, not {c}")
 
 
-def _check_values(values: Sequence[float]) -> None:
-    if not values:
-        raise UsageError("a mean needs at least one value")
-    if not all(map(math.isfinite, values)):
-        raise UsageError("a mean needs finite values")
-
-
-def _cluster_sums(residuals: Sequence[float], clusters: Sequence[Hashable] | None) -> list[float]:
-    if clusters is None:
-        return list(residuals)
-    if len(clusters) != len(residuals):
-        raise UsageError(f"{len(residuals)} values need as many clusters, not {len(clusters)}")
-    members: dict[Hashable, list[float]] = {}
-    for cluster, residual in zip(clusters, residuals, strict=True):
-        members.setdefault(cluster, []).append(residual)
-    return [math.fsum(m) for m in members.values()]
-
-
-def _estimated(values: Sequence[float], clusters: Sequence[Hashable] | None) -> tuple[Estimate, int]:
-    """The mean with its error, and the number of clusters that the error comes from."""
-    _check_values(values)
-    centre = math.fsum(values) / len(values)
-    sums = _cluster_sums([v - centre for v in values], clusters)
-    se = _standard_error(sums, len(values))
-    return Estimate(centre, se, _interval(centre, se, len(sums)), len(values)), len(sums)
-
-
-def _standard_error(sums: Sequence[float], n: int) -> float | None:
-    c = len(sums)
-    if c < 2:
+def _t_test(found: Spread) -> float | None:
+    if found.corrected is None or found.df is None:
         return None
-    se = math.sqrt(math.fsum(s * s for s in sums) * c / (c - 1)) / n
-    return 0.0 if se < _ZERO else se
-
-
-def _interval(centre: float, se: float | None, n_clusters: int) -> tuple[float, float] | None:
-    if not se:
-        return None
-    from scipy.special import stdtrit
-
-    reach = float(stdtrit(n_clusters - 1, 0.975)) * se
-    return centre - reach, centre + reach
-
-
-def _t_test(difference: float, se: float | None, n_clusters: int) -> float | None:
-    if se is None:
-        return None
-    if se == 0.0:
-        return 1.0 if abs(difference) < _ZERO else 2.0 ** (1 - n_clusters)
+    if found.corrected == 0.0:
+        return 1.0 if abs(found.centre) < ZERO else 2.0 ** (1 - found.n_clusters)
     from scipy.special import stdtr
 
-    return float(2 * stdtr(n_clusters - 1, -abs(difference) / se))
+    return float(2 * stdtr(found.df, -abs(found.centre) / found.corrected))
