@@ -14,7 +14,7 @@ from tts_strategies.codet import CodeT
 from tts_strategies.matrix import matrix
 
 from tts.agents.tested import TestCommand
-from tts.errors import Unusable, UsageError
+from tts.errors import Infra, Unusable, UsageError
 from tts.models.call import Patience
 from tts.models.names import model
 from tts.sandboxes.named import sandbox
@@ -87,6 +87,19 @@ def test_what_a_test_starts_does_not_outlive_it(tmp_path):
     state = Path(f"/proc/{pid}/stat")
     assert not state.exists() or state.read_text().split()[2] in "ZX"
     assert [o.status for o in ran.outcomes] == ["passed", "passed"]
+
+
+@pytest.mark.parametrize("name", BOXES)
+def test_a_program_that_kills_its_runner_harms_itself_alone(name):
+    kill = "import os, signal\nos.kill(os.getppid(), signal.SIGKILL)\n"
+    suite = Suite(cases=(TestCase("pass"), TestCase("pass")))
+    assert [o.status for o in executed(suite, kill, by=made(name)).outcomes] == ["error", "error"]
+
+
+def test_a_python_that_is_not_there_is_no_fault_of_the_program():
+    by = SandboxTester(sandbox=sandbox("none"), python="python-of-nowhere")
+    with pytest.raises(Infra, match="python-of-nowhere"):
+        anyio.run(by.execute, TASK, Suite(cases=(TestCase("pass"),)), Rollout(answer=GOOD))
 
 
 def test_a_flood_is_cut_and_hostile_output_is_made_plain():

@@ -19,6 +19,9 @@ MOST_CASES = 200
 KEPT_CHARS = 2_000
 """What is kept of a test's output: its end."""
 
+MISSING = (126, 127)
+"""What a shell returns where a program is not there, or cannot be run."""
+
 GRACE_SECONDS = 10.0
 
 
@@ -54,7 +57,7 @@ async def run_cases(
     )
     ran = await box.run(order)
     told = _told(ran)
-    if not told and ran.ended == "exited" and ran.returncode:
+    if not told and ran.returncode in MISSING:  # all else may be the work of what is tested
         raise Infra(f"the tests could not be run by {python}: {clean(ran.errors).strip()[-300:]}")
     lost = TestOutcome("", "timeout" if ran.ended == "timeout" else "error", f"stopped: {ran.ended}")
     return [
