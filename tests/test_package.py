@@ -40,6 +40,7 @@ PUBLIC = [
     "select",
     "solve",
     "solve_sync",
+    "tester",
 ]
 SLOW_LIBRARIES = {"anyio", "networkx", "numpy", "pydantic", "rich", "scipy", "typer"}
 GROUPS = ("stages", "presets", "estimators", "agents", "judges", "summarizers")
