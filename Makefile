@@ -52,7 +52,7 @@ lint: $(STAMPS)/test $(STAMPS)/lint ## ruff, mypy, pyright and import-linter
 	@$(BIN)/pyright
 	@$(BIN)/lint-imports
 
-bench: $(STAMPS)/bench ## run every benchmark in full; results are kept in benchmarks/results (BENCH_FLAGS)
+bench: $(STAMPS)/package ## run every benchmark in full; results are kept in benchmarks/results (BENCH_FLAGS)
 	@$(BIN)/python -m benchmarks $(BENCH_FLAGS)
 
 docs: $(STAMPS)/docs ## build the site into site/; a broken link fails
@@ -93,7 +93,7 @@ $(STAMPS)/package: pyproject.toml $(INSTALLER)
 	@$(INSTALL) -e .
 	@touch $@
 
-$(STAMPS)/test $(STAMPS)/lint $(STAMPS)/docs $(STAMPS)/bench: $(STAMPS)/%: pyproject.toml $(STAMPS)/package
+$(STAMPS)/test $(STAMPS)/lint $(STAMPS)/docs: $(STAMPS)/%: pyproject.toml $(STAMPS)/package
 	@echo "Installing the dependency group $* into .venv"
 	@$(INSTALL) --group $*
 	@touch $@

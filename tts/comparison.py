@@ -35,7 +35,8 @@ class Result:
 
     `accuracy` is the mean over tasks, in [0, 1]; None without tasks. `se` and `ci95` come from the spread
     over tasks, clustered; None where there is one cluster. `mc_se` is the part of the error that more draws
-    would remove, None when `exact`. `cost` is the mean over tasks, each counted as if the strategy ran alone.
+    would remove, None when `exact`. `costs` are by task, each counted as if the strategy ran alone, and
+    `cost` is their mean.
     """
 
     name: str
@@ -47,6 +48,7 @@ class Result:
     mc_se: float | None
     values: Mapping[str, float]
     cost: Cost
+    costs: Mapping[str, Cost] = field(default_factory=dict[str, Cost])
 
     @property
     def exact(self) -> bool:
@@ -165,6 +167,7 @@ def _result(m: Measured, clusters: Mapping[str, str]) -> Result:
         mc_se=math.hypot(*m.mc_se.values()) / len(tasks) if m.mc_se else None,
         values=values,
         cost=mean_cost([m.costs[t] for t in tasks] if known else []),
+        costs={t: m.costs[t] for t in tasks if t in m.costs},
     )
 
 

@@ -223,6 +223,18 @@ class Run:
                 continue
         return Measured(name, values, oracle=found.oracle)
 
+    def samples(self, *, group: str = "") -> list[Samples]:
+        """Return the unconditioned rollouts of the tasks where all are whole and graded, as samples.
+
+        `group` names the task metadata that clusters the tasks.
+        """
+        graded = ((task, self._samples(task, self.grades(task.id))) for task in self.tasks())
+        return [
+            replace(found, group=str(task.metadata.get(group, "")) if group else "")
+            for task, found in graded
+            if found is not None and len(found)
+        ]
+
     def _samples(self, task: Task, grades: Mapping[str, Grade]) -> Samples | None:
         """Return the task's unconditioned rollouts; None where one was cut short or is not graded.
 

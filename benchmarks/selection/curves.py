@@ -4,8 +4,7 @@
 
 Plays RTV with 1 to 8 votes on a pair, and the arena with 10 to 120 votes in three ways: one at a time, in
 waves, and four on each prompt.  A prompt's tokens count in full where the order of a pair is new, and at a
-tenth where the votes before have cached it.  Simulated, with 95 % intervals; `--svg` draws it, for which
-matplotlib is needed (the dependency group bench).
+tenth where the votes before have cached it.  Simulated, with 95 % intervals; `--svg` draws it.
 """
 
 from __future__ import annotations

@@ -13,7 +13,10 @@ from tts.cli.options import Json, RunPlace
 EXAMPLES = """\b
 Examples:
   tts report runs/demo
+  tts report runs/demo --format html -o demo.html   one page that opens from disk
   tts report runs/demo --format markdown -o demo.md
+  tts report runs/demo --format latex               a table for a paper; csv for a spreadsheet
+  tts report runs/demo --plots figures              every plot as PNG, SVG and PDF
   tts report runs/demo --group package   errors clustered by a key of the tasks' metadata
 """
 
@@ -24,6 +27,9 @@ class Format(StrEnum):
     terminal = "terminal"
     markdown = "markdown"
     json = "json"
+    html = "html"
+    latex = "latex"
+    csv = "csv"
 
 
 def report(
@@ -35,20 +41,23 @@ def report(
     output: Annotated[
         Path | None, typer.Option("-o", "--output", metavar="FILE", help="Write to a file instead of stdout.")
     ] = None,
+    plots: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Write every plot there too, as PNG, SVG and PDF.")
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Compare the strategies of a run.
 
-    Shows accuracy with its error, paired differences, the cost of each strategy alone, and the bill.
+    Shows accuracy with its error, paired differences, the cost of each strategy alone, and the bill; the page
+    (html) also what was gained and lost, how the judges did, and every task.
     """
-    from tts.cli.console import written
+    from tts.cli.reporting import deliver
     from tts.report.facts import report_of_run
+    from tts.report.study import study_of_run
     from tts.run import Run
 
     with Run.open(place) as run:
         found = report_of_run(run, group=group)
-    told = written(found, "json" if as_json else how.value, plain=output is not None)
-    if output is None:
-        print(told, end="")
-    else:
-        output.write_text(told, encoding="utf-8")
+        study = study_of_run(run, found.comparison, group=group)
+        form = "json" if as_json else how.value
+        deliver(found, study, form, output, run=run, title=place.name, group=group, plots=plots)

@@ -87,7 +87,8 @@ class Report:
 
     `graded` is false while nothing is; replays have no `bill`. `failures` counts what failed by its error.
     `n_earlier` counts the choices left out, made with another seed, agent, summarizer, judge or task text
-    than the run was last asked for. `performers` are the fingerprints of who played the roles.
+    than the run was last asked for. `performers` are the fingerprints of who played the roles. `setting` is
+    what else it was asked for, by name: strategies, seed, version.
     """
 
     comparison: Comparison
@@ -98,6 +99,7 @@ class Report:
     n_tasks: int = 0
     n_earlier: int = 0
     performers: Mapping[str, str] = field(default_factory=dict[str, str])
+    setting: Mapping[str, str] = field(default_factory=dict[str, str])
 
     @property
     def honest(self) -> list[Result]:
@@ -143,8 +145,29 @@ def report_of_run(run: Run, *, group: str = "") -> Report:
     extras = {name: _extra(made, resolved) for name, made in by_name.items()}
     performers = dict(run.config.performers)
     return Report(
-        comparison, extras, bill_of(run), graded, failures_of(run), len(grades), n_earlier, performers
+        comparison,
+        extras,
+        bill_of(run),
+        graded,
+        failures_of(run),
+        len(grades),
+        n_earlier,
+        performers,
+        setting_of(run),
     )
+
+
+def setting_of(run: Run) -> dict[str, str]:
+    """Return what a run was asked for, by name."""
+    config = run.config
+    performers = {f"{role} (fingerprint)": fingerprint for role, fingerprint in config.performers.items()}
+    return {
+        "strategies": ", ".join(config.strategies),
+        "estimators": ", ".join(config.estimators),
+        "seed": str(config.seed),
+        "tts version": config.version,
+        **performers,
+    }
 
 
 def report_of_replay(comparison: Comparison) -> Report:
