@@ -32,7 +32,7 @@ SUITABLE = import ensurepip, sys, venv; sys.exit(sys.version_info < (3, 11))
 RECENT_PIP = import sys; from importlib.metadata import version as v; \
   sys.exit([int(n) for n in v("pip").split(".")[:2]] < [25, 1])
 
-.PHONY: help demo test lint bench docs clean
+.PHONY: help demo test browser lint bench docs clean
 .NOTPARALLEL:
 .DELETE_ON_ERROR:
 
@@ -44,6 +44,9 @@ demo: $(STAMPS)/package ## run the embedded agent on real bugs; again: shows the
 
 test: $(STAMPS)/test ## run the tests (TEST_FLAGS)
 	@$(BIN)/python -m pytest -q -n auto --dist worksteal $(TEST_FLAGS)
+
+browser: $(STAMPS)/browser ## run the tests of the page in Chromium, which must be installed
+	@$(BIN)/python -m pytest -q -ra tests/test_page.py
 
 lint: $(STAMPS)/test $(STAMPS)/lint ## ruff, mypy, pyright and import-linter
 	@$(BIN)/ruff check --quiet .
@@ -93,7 +96,7 @@ $(STAMPS)/package: pyproject.toml $(INSTALLER)
 	@$(INSTALL) -e .
 	@touch $@
 
-$(STAMPS)/test $(STAMPS)/lint $(STAMPS)/docs: $(STAMPS)/%: pyproject.toml $(STAMPS)/package
+$(STAMPS)/test $(STAMPS)/lint $(STAMPS)/docs $(STAMPS)/browser: $(STAMPS)/%: pyproject.toml $(STAMPS)/package
 	@echo "Installing the dependency group $* into .venv"
 	@$(INSTALL) --group $*
 	@touch $@

@@ -14,6 +14,7 @@ EXAMPLES = """\b
 Examples:
   tts replay pool.jsonl -s single -s vote@9 -s short-3@9 -s pass@9
   tts replay pool.jsonl -s single -s rtv@2 --verdicts verdicts.jsonl --json
+  tts replay pool.jsonl -s single -s vote@9 -s pass@9 --report pool.html
 
 \b
 A line of a pool is one sample: task_id, sample (a number), and any of answer, patch, correct, score,
@@ -46,6 +47,9 @@ def replay(
         ),
     ] = None,
     same: Annotated[Same, typer.Option(help="When two outputs are the same.")] = Same.exact,
+    page: Annotated[
+        Path | None, typer.Option("--report", metavar="FILE.html", help="Write the report as a page, too.")
+    ] = None,
     as_json: Json = False,
     as_markdown: Annotated[bool, typer.Option("--markdown", help="Print Markdown.")] = False,
 ) -> None:
@@ -53,10 +57,12 @@ def replay(
 
     Figures are expectations over random subsets of the samples; nothing is run and nothing paid.
     """
-    from tts.cli.console import written
+    from tts.cli.reporting import deliver, told
     from tts.errors import UsageError
     from tts.replay import replay as replayed
+    from tts.replay.recorded import read_pool
     from tts.report.facts import report_of_replay
+    from tts.report.study import study_of_replay
 
     if not strategy:
         raise UsageError("no strategy was given: add one or more, such as -s single -s vote@9 -s pass@9")
@@ -64,4 +70,8 @@ def replay(
         raise UsageError("choose one of --json and --markdown")
     comparison = replayed(pool, strategy, verdicts=verdicts, seed=seed, draws=draws, same=same.value)
     how = "json" if as_json else "markdown" if as_markdown else "terminal"
-    print(written(report_of_replay(comparison), how), end="")
+    report = report_of_replay(comparison)
+    study = study_of_replay(comparison, read_pool(pool, same=same.value))
+    print(told(report, study, how), end="")
+    if page is not None:
+        deliver(report, study, "html", page, title=pool.stem)
