@@ -10,7 +10,7 @@ from typing import Annotated, cast
 import typer
 
 import tts
-from tts.cli import check, demo, export, replay, report, run, show, solve, strategies
+from tts.cli import check, demo, export, plan, replay, report, run, show, solve, strategies, watch
 from tts.cli.help import Grouped
 from tts.cli.swebench.commands import app as swebench
 from tts.errors import TtsError, UsageError
@@ -34,7 +34,9 @@ COMMANDS = (
     solve.solve,
     check.check,
     show.show,
+    watch.watch,
     replay.replay,
+    plan.plan,
     report.report,
     export.export,
     strategies.strategies,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from contextlib import ExitStack
 from pathlib import Path
 
 from tts.cli.console import as_json, say, written
@@ -38,6 +40,27 @@ def deliver(
         print(told(report, study, form), end="")
     else:
         output.write_text(told(report, study, form, plain=True), encoding="utf-8")
+
+
+def together(
+    places: Sequence[Path], form: str, output: Path | None, *, group: str, plots: Path | None
+) -> None:
+    """Deliver the comparison of several runs.
+
+    Raises:
+        UsageError: what cannot be paired.
+    """
+    from tts.report.several import names_of, report_of_runs
+    from tts.report.study import study_of_replay
+
+    with ExitStack() as stack:
+        runs = {
+            name: stack.enter_context(Run.open(place))
+            for name, place in zip(names_of(places), places, strict=True)
+        }
+        found = report_of_runs(runs, group=group)
+    study = study_of_replay(found.comparison)
+    deliver(found, study, form, output, title=" and ".join(runs), group=group, plots=plots)
 
 
 def told(report: Report, study: Study, form: str, *, plain: bool = False) -> str:
