@@ -16,6 +16,7 @@ from tts.run import Choice, Run
 from tts.trace import StageTrace
 from tts.types import Grade, Rollout, Step, Summary, Task, Verdict
 
+MARKS = {"right": "✓", "wrong": "✗", "ungraded": ""}
 MOST_STEPS = 12
 """The last steps of a trajectory are shown."""
 MOST_TEXT = 1_500
@@ -156,12 +157,15 @@ class _Telling:
             text.line(group, 80),
             tuple(self.choice(choice) for choice in choices),
             tuple(self.rollout(one) for one in shown),
-            {key: self.name(key) for key in self.rollouts},
+            {key: self.marked(key) for key in self.rollouts},
         )
 
     def name(self, key: str) -> str:
         found = self.rollouts.get(key)
         return key[:6] if found is None else f"#{found.index}{PRIME * found.iteration}"
+
+    def marked(self, key: str) -> str:
+        return f"{self.name(key)} {MARKS[self.outcome(key)]}".rstrip()
 
     def outcome(self, key: str) -> str:
         if key not in self.grades:
@@ -188,14 +192,14 @@ class _Telling:
             f"{len(stage.given)} → {len(stage.returned)}" if stage.given else f"{len(stage.returned)} made",
             tuple(bracket(stage) or ()) if stage.matches else (),
             tuple(self.meetings(stage)),
-            tuple((self.name(r.key), ", ".join(map(self.name, r.priors))) for r in new),
-            tuple(self.name(key) for key in stage.returned) if stage.given else (),
+            tuple((self.marked(r.key), ", ".join(map(self.marked, r.priors))) for r in new),
+            tuple(self.marked(key) for key in stage.returned) if stage.given else (),
         )
 
     def meetings(self, stage: StageTrace) -> Iterator[Meeting]:
         for number, matches in enumerate(rounds(stage), start=1):
             for match in matches:
-                votes = tuple((self.name(k), n) for k, n in zip(match.group, match.votes, strict=True))
+                votes = tuple((self.marked(k), n) for k, n in zip(match.group, match.votes, strict=True))
                 tie = match.votes.count(max(match.votes)) > 1
                 yield Meeting(number, votes, tie, tuple(self.reasons(frozenset(match.group))))
 
