@@ -142,7 +142,7 @@ def test_patches_are_chosen_by_old_tests_and_by_new_ones_that_the_agent_writes(
     repo = place / "repo"
     repo.mkdir()
     (repo / "sums.py").write_text("def double(x):\n    return x + 1\n\n\ndef one():\n    return 1\n")
-    (repo / "test_sums.py").write_text("from sums import one\n\n\ndef test_one():\n    assert one() == 1\n")
+    (repo / "test_sums.py").write_text("from sums import one\n\nassert one() == 1\nprint('ok 1 - one')\n")
     env = {**os.environ, "GIT_CONFIG_GLOBAL": os.devnull}
     git = ["git", "-c", "user.name=a", "-c", "user.email=a@b", "-c", "init.defaultBranch=main"]
     for args in (["init", "-q"], ["add", "."], ["commit", "-qm", "base"]):
@@ -150,7 +150,7 @@ def test_patches_are_chosen_by_old_tests_and_by_new_ones_that_the_agent_writes(
     (place / "agent.sh").write_text(AGENT)
     asked = ["solve", "double() is wrong", "--repo", str(repo), "-s", "agentless@4", "--json"]
     asked += ["--agent-cmd", f"sh {place / 'agent.sh'} {{prompt_file}}", "--sandbox", "none"]
-    asked += ["--test-cmd", "python -m pytest -q -p no:cacheprovider", "--test-writer", "agent"]
+    asked += ["--test-cmd", "python -B test_sums.py", "--test-writer", "agent"]
     assert call(asked) == 0
     told = json.loads(capsys.readouterr().out)["winner"]
     assert "x * 2" in told["patch"]

@@ -7,8 +7,10 @@ import html
 import io
 import json
 import math
+import os
 import re
 import shutil
+from bisect import bisect_left
 from collections.abc import Iterator
 from html.parser import HTMLParser
 from importlib.util import find_spec
@@ -120,7 +122,9 @@ def run_in(folder: Path, *, hostile: bool = False, n_tasks: int = 6) -> Run:
     ]
     experiment = Experiment(
         tasks=tasks,
-        strategies=["single", "vote@4", "rtv@4", "pdr-rtv@4", "pass@4"],
+        strategies=["rtv@2", "pdr-rtv@2"]
+        if hostile
+        else ["single", "vote@4", "rtv@4", "pdr-rtv@4", "pass@4"],
         agent=ScriptedAgent(hostile_attempt if hostile else numbered, bound=Budget(usd=0.0)),  # type: ignore[arg-type]
         summarizer=HostileSummarizer() if hostile else ScriptedSummarizer(),
         judge=HostileJudge() if hostile else ScriptedJudge(),
@@ -195,14 +199,46 @@ def numbers(value: Any) -> Iterator[float]:
 def test_every_figure_of_the_page_is_in_the_json(place: Path, tmp_path: Path) -> None:
     with Run.open(place) as run:
         page, document = page_of(run, tmp_path / "p.html")
+    assert check_figures(page, document) > 60
+
+
+def check_figures(page: str, document: dict[str, Any]) -> int:
+    """Check that each figure of a page is in its JSON, to 1e-9; return how many there are."""
+    duels, judging = document["study"]["duels"], document["study"]["judging"]
+    derived = {len(duel[side]) for duel in duels for side in ("gained", "lost")}
+    derived |= {r["right"] / r["votes"] for r in judging["rounds"]} if judging else set()
     known = list(numbers(document))
-    derived = {len(duel[side]) for duel in document["study"]["duels"] for side in ("gained", "lost")}
-    derived |= {r["right"] / r["votes"] for r in document["study"]["judging"]["rounds"]}
-    signed = [*known, *(-x for x in known), *derived]
+    signed = sorted([*known, *(-x for x in known), *derived])
     shown = list(figures(page))
-    assert len(shown) > 60
     for figure in shown:
-        assert any(math.isclose(figure, x, abs_tol=1e-9) for x in signed), figure
+        place = bisect_left(signed, figure - 1e-9)
+        assert place < len(signed), figure
+        assert abs(signed[place] - figure) <= 1e-9, figure
+    return len(shown)
+
+
+@pytest.mark.skipif(not os.environ.get("TTS_DATA"), reason="TTS_DATA does not name the recorded data sets")
+def test_the_page_of_a_recorded_pool_is_its_json_and_that_is_what_counting_gives(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    recorded = pytest.importorskip("benchmarks.recorded", reason="run from the checkout")
+    rows = list(recorded.contest(Path(os.environ["TTS_DATA"]) / recorded.MATH_FILE, dataset="amc23"))
+    pool, page = tmp_path / "pool.jsonl", tmp_path / "pool.html"
+    pool.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    words = ["-s", "pass@1", "-s", "vote@9", "-s", "pass@9", "-s", "short-3@9"]
+    assert call(["replay", str(pool), *words, "--json", "--report", str(page)]) == 0
+    document = json.loads(capsys.readouterr().out)
+    assert check_figures(page.read_text(encoding="utf-8"), document) > 60
+    right: dict[str, list[bool]] = {}
+    for row in rows:
+        right.setdefault(str(row["task_id"]), []).append(bool(row["correct"]))
+    for k in (1, 9):
+        shares = [1 - math.comb(len(r) - sum(r), k) / math.comb(len(r), k) for r in right.values()]
+        (found,) = [s for s in document["strategies"] if s["name"] == f"pass@{k}"]
+        mean = math.fsum(shares) / len(shares)
+        assert found["accuracy"] == pytest.approx(mean, abs=1e-9)
+        spread = math.sqrt(math.fsum((s - mean) ** 2 for s in shares) / (len(shares) - 1) / len(shares))
+        assert found["se"] == pytest.approx(spread, abs=1e-9)
 
 
 def test_the_first_table_has_the_strategies_in_their_order(place: Path, tmp_path: Path) -> None:
