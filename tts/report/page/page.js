@@ -24,7 +24,7 @@
     }));
   }
 
-  const tasks = [...document.querySelectorAll("details.task, a.task")];
+  const tasks = [...document.querySelectorAll("details.task, p.task")];
   const shown = () => tasks.filter((task) => !task.hidden);
   const filter = () => {
     const words = $("text").value.toLowerCase(), name = $("strategy").value, wanted = $("outcome").value;
@@ -44,10 +44,10 @@
     filter();
   }
 
-  const focused = () => shown().indexOf(document.activeElement.closest("details.task, a.task"));
+  const focused = () => shown().indexOf(document.activeElement.closest("details.task, p.task"));
   const move = (by) => {
     const all = shown(), next = all[Math.min(all.length - 1, Math.max(0, focused() + by))];
-    if (next) { (next.querySelector("summary") || next).focus(); next.scrollIntoView({ block: "nearest" }); }
+    if (next) { next.querySelector("summary, a").focus(); next.scrollIntoView({ block: "nearest" }); }
   };
   document.addEventListener("keydown", (event) => {
     if (event.ctrlKey || event.metaKey || event.altKey || /^(INPUT|SELECT|TEXTAREA)$/.test(event.target.tagName)) { return; }
