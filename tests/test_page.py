@@ -352,7 +352,7 @@ def test_tasks_that_do_not_fit_stand_beside_the_page(
     monkeypatch.setattr(write, "MOST_BYTES", 60_000)
     with Run.open(place) as run:
         page, _ = page_of(run, tmp_path / "p.html")
-    links = re.findall(r'<p class="task"[^>]+><a href="([^"]+)"', page)
+    links = re.findall(r'<p class="task"[^>]+>\s*<a href="([^"]+)"', page)
     assert links == [f"p.tasks/task-{i}.html" for i in range(6)]
     alone = (tmp_path / links[0]).read_text(encoding="utf-8")
     assert '<a href="../p.html">' in alone

@@ -111,7 +111,8 @@ def _beside(file: IO[str], run: Run, head: Head, written: Written, group: str) -
 
 LINK = """
 <p class="task" data-text="{{ task.id }} {{ task.group }}" data-outcomes="\
-{% for c in task.choices %}{{ c.strategy }}={{ c.outcome }};{% endfor %}"><a href="{{ href }}">{{ task.id }}</a>
+{% for c in task.choices %}{{ c.strategy }}={{ c.outcome }};{% endfor %}">
+<a href="{{ href }}">{{ task.id }}</a>
 {% for c in task.choices %}<span class="chip {{ c.outcome }}">{{ c.strategy }} \
 {{ {"right": "✓", "wrong": "✗"}.get(c.outcome, "–") }}</span>{% endfor %}</p>
 """
