@@ -20,7 +20,9 @@ from tts_strategies.s_star import SStar
 from tts_strategies.tested import Tested
 
 from tts.errors import UsageError
+from tts.pipeline import suites
 from tts.protocols import Author
+from tts.registry import resolve
 from tts.suites import Execution, Suite, SuiteKind, TestCase, TestOutcome
 from tts.testing import ScriptedJudge, ScriptedTester, StageContract, opened, run_stage, stored, strategy_run
 from tts.types import FREE, Budget, Pool, Rollout, Task, Usage, Verdict
@@ -276,3 +278,12 @@ def test_equal_outputs_are_run_once():
 
     run_stage(CodeT(n=1), pool_of("a", "bb", "a", "bb", "a"), tester=Counting())
     assert sorted(ran) == ["a", "bb"]
+
+
+def test_the_kinds_that_a_strategy_asks_for_are_known_before_anything_runs():
+    asked = {str(sorted(suites(resolve(text).run))) for text in ("agentless@4", "cwm@4")}
+    assert asked == {"['regression', 'written']"}
+    assert suites(resolve("sample(4) | arena(tests='own')").run) == {"own"}
+    assert suites(resolve("sample(4) | arena()").run) == set()
+    assert suites(resolve("codemonkeys@4").run) == {"written", "inputs"}
+    assert suites(resolve("trae@4").run) == {"regression"}

@@ -119,7 +119,8 @@ def test_without_a_writer_the_run_says_what_is_missing(
 ) -> None:
     with ModelServer(says) as server:
         assert call(words("--base-url", server.openai_url)) == 2
-    assert "need a model or an agent that writes tests" in capsys.readouterr().err
+        assert len(server.requests) == 0
+    assert "needs a model or an agent that writes tests" in capsys.readouterr().err
 
 
 AGENT = """

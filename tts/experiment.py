@@ -17,12 +17,13 @@ from tts.executors.local import local
 from tts.grading import grade_choices
 from tts.ledger import SLOTS, STOPPED, Ledger
 from tts.models.connections import connected
-from tts.pipeline import Pipeline, needs
+from tts.pipeline import Pipeline, needs, suites
 from tts.protocols import Agent, Grader, Judge, Stage, Summarizer, Tester, Workspaces
 from tts.registry import Strategy, estimator, resolve
 from tts.run import Choice, Config, Run, extend_config, read_config
 from tts.scope import Cast, Role, StrategyRun, role
 from tts.store import Store
+from tts.suites import WAYS
 from tts.types import Budget, Pool, Task
 
 NO_TASK = Task("", "")
@@ -246,14 +247,18 @@ def strategy_of(given: str | Stage) -> Strategy:
 
 
 def check_roles(cast: Cast, strategy: Strategy) -> None:
-    """Check that somebody plays each role that a strategy asks.
+    """Check that somebody plays each role that a strategy asks, and that its tests can be had.
 
     Raises:
-        UsageError: nobody plays one.
+        UsageError: nobody plays one, or the tester has no tests of a kind that is asked for.
     """
     for name in sorted(needs(strategy.run)):
         if getattr(cast, name, None) is None:
             raise UsageError(f"the strategy {strategy.name!r} needs a {name}, and none was given")
+    known = cast.tester.kinds if cast.tester is not None else None
+    for kind in sorted(suites(strategy.run) - known) if known is not None else ():
+        way = WAYS.get(kind, "another tester")
+        raise UsageError(f"the strategy {strategy.name!r} needs {way} (tests of the kind {kind!r})")
 
 
 def check_bounds(cast: Cast, limits: Iterable[Budget]) -> None:

@@ -61,6 +61,13 @@ def needs(stage: Stage) -> set[str]:
     return set(getattr(stage, "needs", ()))
 
 
+def suites(stage: Stage) -> set[str]:
+    """Return the kinds of tests that a stage names in its attribute `suites`, as `needs` does."""
+    if isinstance(stage, Pipeline):
+        return {kind for inner in stage.stages for kind in suites(inner)}
+    return set(getattr(stage, "suites", ()))
+
+
 def is_free(stage: Stage) -> bool:
     """Return whether a stage says, by an attribute `free`, that it asks for nothing that costs."""
     return bool(getattr(stage, "free", False))

@@ -27,11 +27,15 @@ INFRASTRUCTURE = "infrastructure: "
 
 @dataclass(frozen=True, slots=True)
 class Role:
-    """Who does a kind of effect, as far as keys and budgets need to know."""
+    """Who does a kind of effect, as far as keys and budgets need to know.
+
+    `kinds` are those of the tests that a tester can get, None where it does not say.
+    """
 
     fingerprint: str
     bound: Budget = Budget()
     reckoning: Reckoning | None = None
+    kinds: frozenset[str] | None = None
 
     def bound_on(self, task: Task, read: Sequence[Any] = ()) -> Budget:
         """Return the most that an effect which reads this can cost."""
@@ -44,7 +48,8 @@ def role(performer: Performer | None) -> Role | None:
     """Return the role of a performer, None for None."""
     if performer is None:
         return None
-    return Role(performer.fingerprint, bound_of(performer), reckoning_of(performer))
+    kinds: frozenset[str] | None = getattr(performer, "kinds", None)
+    return Role(performer.fingerprint, bound_of(performer), reckoning_of(performer), kinds)
 
 
 @dataclass(frozen=True, slots=True)

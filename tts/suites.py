@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
@@ -14,6 +15,15 @@ SuiteKind = Literal["regression", "written", "own", "given", "inputs"]
 `own` are what a candidate left in its trajectory; `given` are the user's. `inputs` are no tests but programs
 whose outputs are compared.
 """
+
+WAYS: Mapping[str, str] = {
+    "regression": "a command that runs the repository's tests",
+    "written": "a model or an agent that writes tests",
+    "own": "attempts with trajectories",
+    "given": "tests of yours",
+    "inputs": "a model that writes inputs",
+}
+"""What each kind of tests needs."""
 
 TestStatus = Literal["passed", "failed", "error", "timeout"]
 """How one test ended; `error`: it could not be run, or ended before it had come to its end."""

@@ -41,6 +41,11 @@ class Agentless:
     same: str | None = None
     needs: ClassVar[frozenset[str]] = frozenset({"tester"})
 
+    @property
+    def suites(self) -> frozenset[str]:
+        """The kinds of tests that it asks for."""
+        return frozenset({self.tests})
+
     def __post_init__(self) -> None:
         check_source("agentless", self.tests, self.n)
         if self.keep < 1:

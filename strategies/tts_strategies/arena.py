@@ -82,6 +82,11 @@ class Arena:
         """The roles that it asks."""
         return frozenset({"judge", "summarizer", *(["tester"] if self.tests else [])})
 
+    @property
+    def suites(self) -> frozenset[str]:
+        """The kinds of tests that it asks for."""
+        return frozenset({self.tests} if self.tests else ())
+
     async def __call__(self, pool: Pool, scope: Scope) -> Pool:
         """Return the survivors, those thought strongest first."""
         equal = entrants(pool.rollouts, self.merge)

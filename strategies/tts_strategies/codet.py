@@ -79,6 +79,11 @@ class CodeT:
     weighted: bool = False
     needs: ClassVar[frozenset[str]] = frozenset({"tester"})
 
+    @property
+    def suites(self) -> frozenset[str]:
+        """The kinds of tests that it asks for."""
+        return frozenset({self.tests})
+
     def __post_init__(self) -> None:
         check_source("codet", self.tests, self.n)
         if self.keep < 1:

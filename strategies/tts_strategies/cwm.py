@@ -42,6 +42,11 @@ class CWM:
     same: str | None = None
     needs: ClassVar[frozenset[str]] = frozenset({"tester"})
 
+    @property
+    def suites(self) -> frozenset[str]:
+        """The kinds of tests that it asks for."""
+        return frozenset({self.tests, *(["regression"] if self.regression else [])})
+
     def __post_init__(self) -> None:
         check_source("cwm", self.tests, self.n)
         if self.keep < 1 or self.top < 1:

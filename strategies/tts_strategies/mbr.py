@@ -34,6 +34,7 @@ class MBR:
     n: int = 4
     keep: int = 1
     needs: ClassVar[frozenset[str]] = frozenset({"tester"})
+    suites: ClassVar[frozenset[str]] = frozenset({"inputs"})
 
     def __post_init__(self) -> None:
         if self.n < 1 or self.keep < 1:

@@ -32,6 +32,7 @@ class Regression:
 
     strict: bool = False
     needs: ClassVar[frozenset[str]] = frozenset({"tester"})
+    suites: ClassVar[frozenset[str]] = frozenset({"regression"})
 
     async def __call__(self, pool: Pool, scope: Scope) -> Pool:
         """Return those that stay; incomplete where the tests could not be run."""

@@ -45,6 +45,7 @@ class SStar:
     keep: int = 1
     name: ClassVar[str] = "s_star"
     needs: ClassVar[frozenset[str]] = frozenset({"tester", "judge", "summarizer"})
+    suites: ClassVar[frozenset[str]] = frozenset({"inputs"})
 
     def __post_init__(self) -> None:
         if min(self.n, self.votes, self.keep) < 1 or self.clusters < 2:

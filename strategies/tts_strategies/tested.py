@@ -37,6 +37,11 @@ class Tested:
     keep: int = 3
     needs: ClassVar[frozenset[str]] = frozenset({"tester"})
 
+    @property
+    def suites(self) -> frozenset[str]:
+        """The kinds of tests that it asks for."""
+        return frozenset({self.tests})
+
     def __post_init__(self) -> None:
         check_source("tested", self.tests, self.n)
         if self.keep < 1:

@@ -15,7 +15,7 @@ from tts.errors import Unusable
 from tts.hostile import cut
 from tts.protocols import Author, Workspaces
 from tts.sandboxes.box import Sandbox
-from tts.suites import Execution, Suite, SuiteKind, TestOutcome
+from tts.suites import WAYS, Execution, Suite, SuiteKind, TestOutcome
 from tts.testers.names import outcomes_of
 from tts.testers.own import OwnTests
 from tts.testers.running import GRACE_SECONDS, KEPT_CHARS, MOST_CASES, run_cases
@@ -23,14 +23,6 @@ from tts.testers.writers import Writer
 from tts.types import FREE, Budget, Rollout, Summary, Task, digest
 from tts.workspaces.patches import Unlanded, put, touched, without
 from tts.workspaces.roots import scratch_folder
-
-WAYS: Mapping[SuiteKind, str] = {
-    "regression": "a command that runs the repository's tests",
-    "written": "a model or an agent that writes tests",
-    "given": "tests of yours",
-    "inputs": "a model that writes inputs",
-}
-"""What is missing where nobody can write a kind."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -50,6 +42,12 @@ class SandboxTester:
     python: str = "python3"
     seconds: float = 30.0
     network: bool = False
+
+    @property
+    def kinds(self) -> frozenset[SuiteKind]:
+        """The kinds of tests that can be had here; what an attempt left itself always can."""
+        regression: tuple[SuiteKind, ...] = ("regression",) if self.command else ()
+        return frozenset({"own", *self.writers, *regression})
 
     @property
     def fingerprint(self) -> str:
