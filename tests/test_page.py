@@ -23,13 +23,15 @@ import pytest
 import tts
 from tts.cli.main import call
 from tts.cli.reporting import told
+from tts.comparison import Measured, compare
 from tts.experiment import Experiment
 from tts.graders import ExpectedAnswer
-from tts.report.facts import report_of_run
+from tts.report.facts import Report, report_of_run
 from tts.report.page import write, write_page
 from tts.report.page.highlight import cut, diff
-from tts.report.study import study_of_run
+from tts.report.study import study_of_replay, study_of_run
 from tts.run import Run
+from tts.samples import Cost
 from tts.testing import ScriptedAgent, ScriptedJudge, ScriptedSummarizer
 from tts.types import Budget, Rollout, Step, Task, Usage
 
@@ -473,3 +475,16 @@ def test_hostile_text_does_nothing_in_a_browser(browser: Any, hostile_page: Path
     assert page.evaluate("typeof window.owned") == "undefined"
     assert page.url == hostile_page.as_uri()
     assert problems == []
+
+
+def test_names_are_no_formulas_in_a_plot(tmp_path: Path) -> None:
+    names = [r"$\frac{a}{", "_hidden", "<b>$x$</b>"]
+    measured = [
+        Measured(name, {"t1": 1.0, "t2": 0.0}, dict.fromkeys(("t1", "t2"), Cost(usd=1.0 + i)))
+        for i, name in enumerate(names)
+    ]
+    report = Report(compare(measured, {"t1": "", "t2": ""}), n_tasks=2)
+    write_page(tmp_path / "p.html", report, study_of_replay(report.comparison), title="$x")
+    page = html.unescape((tmp_path / "p.html").read_text(encoding="utf-8"))
+    assert page.count(r"$\frac{a}{") >= 2
+    assert " _hidden</text>" in page.replace("\n", "") or "_hidden</text>" in page

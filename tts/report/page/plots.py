@@ -78,7 +78,7 @@ def cost_plot(study: Study, accuracies: Accuracies, palette: Palette) -> Figure 
             fmt=MARKERS[i % len(MARKERS)],
             color=colour,
             capsize=2,
-            label=text.line(place.name, 28),
+            label=_label(place.name, 28),
         )
     best = sorted((p.cost, 100 * p.accuracy) for p in study.front if p.on_front)
     axis.plot(*zip(*best, strict=True), color=palette.ink, linewidth=0.8, linestyle="--", zorder=0)
@@ -129,7 +129,7 @@ def rounds_plot(study: Study, palette: Palette) -> Figure | None:
     if not found:
         return None
     figure, axis = _axes(7.2, 0.9 + 0.32 * len(found), palette)
-    names = [text.line(f"{r.strategy}, stage {r.stage}, round {r.number}", 60) for r in found]
+    names = [_label(f"{r.strategy}, stage {r.stage}, round {r.number}", 60) for r in found]
     axis.barh(range(len(found)), [100 * r.accuracy for r in found], color=palette.series[0], height=0.6)
     axis.set_yticks(range(len(found)), names)
     axis.invert_yaxis()
@@ -155,7 +155,7 @@ def passes_plot(study: Study, palette: Palette) -> Figure | None:
             color=palette.series[i % len(palette.series)],
             label=f"iteration {iteration}",
         )
-    axis.set_xlabel(f"right attempts per task, {text.line(first.strategy, 40)}")
+    axis.set_xlabel(f"right attempts per task, {_label(first.strategy, 40)}")
     axis.set_ylabel("tasks")
     axis.xaxis.get_major_locator().set_params(integer=True)
     _legend(axis, palette)
@@ -196,6 +196,12 @@ def _axes(width: float, height: float, palette: Palette) -> tuple[Figure, Any]:
 def _legend(axis: Any, palette: Palette, *, outside: bool = False) -> None:
     where = {"loc": "center left", "bbox_to_anchor": (1.02, 0.5)} if outside else {}
     axis.legend(frameon=False, labelcolor=palette.ink, fontsize=9, **where)
+
+
+def _label(name: str, size: int) -> str:
+    """Return a name as matplotlib shows it literally: no formula, and no name that a legend leaves out."""
+    shown = text.line(name, size).replace("$", r"\$")
+    return f" {shown}" if shown.startswith("_") else shown
 
 
 def _style(name: str) -> Any:
