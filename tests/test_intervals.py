@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+import os
+from importlib.util import find_spec
 from itertools import product
 
 import numpy as np
@@ -17,6 +19,12 @@ from tts.errors import UsageError
 
 VERIFIED = (231, 75, 44, 34, 32, 22, 22, 19, 10, 8, 2, 1)
 """How many of SWE-bench Verified's 500 tasks each of its 12 repositories has."""
+
+THOROUGH = os.environ.get("TTS_THOROUGH", "") not in ("", "0")
+needs_statsmodels = pytest.mark.skipif(
+    not THOROUGH or find_spec("statsmodels") is None,
+    reason="its import takes 10 s: the gate runs it, with TTS_THOROUGH=1",
+)
 
 groups = st.lists(st.lists(st.floats(0, 1), min_size=1, max_size=4), min_size=2, max_size=6)
 
@@ -61,9 +69,10 @@ def test_equal_clusters_need_no_correction_and_unequal_ones_do():
     assert many.df == pytest.approx(3.33, abs=0.01)
 
 
+@needs_statsmodels
 @given(groups)
 def test_the_published_error_is_that_of_statsmodels(members):
-    regression = pytest.importorskip("statsmodels.api", reason="not installed: statsmodels")
+    regression = pytest.importorskip("statsmodels.api")
     values = [v for group in members for v in group]
     clusters = [i for i, group in enumerate(members) for _ in group]
     n, c = len(values), len(members)
@@ -73,9 +82,10 @@ def test_the_published_error_is_that_of_statsmodels(members):
     assert c > 1
 
 
+@needs_statsmodels
 @given(st.integers(1, 200), st.data())
 def test_single_rates_and_holm_are_those_of_statsmodels(n, data):
-    proportion = pytest.importorskip("statsmodels.stats.proportion", reason="not installed: statsmodels")
+    proportion = pytest.importorskip("statsmodels.stats.proportion")
     multitest = pytest.importorskip("statsmodels.stats.multitest")
     k = data.draw(st.integers(0, n))
     values = [1.0] * k + [0.0] * (n - k)
@@ -86,9 +96,10 @@ def test_single_rates_and_holm_are_those_of_statsmodels(n, data):
     assert stats.holm(p) == pytest.approx(list(multitest.multipletests(p, method="holm")[1]))
 
 
+@needs_statsmodels
 @given(st.integers(0, 30), st.integers(0, 30))
 def test_mcnemar_is_that_of_statsmodels(b, c):
-    tables = pytest.importorskip("statsmodels.stats.contingency_tables", reason="not installed: statsmodels")
+    tables = pytest.importorskip("statsmodels.stats.contingency_tables")
     assert stats.mcnemar(b, c) == pytest.approx(float(tables.mcnemar([[5, b], [c, 5]], exact=True).pvalue))
 
 
