@@ -211,7 +211,7 @@ def test_a_grader_is_asked_when_every_strategy_has_chosen(
 
 LOOK = """{ env; cat /proc/self/mountinfo; tr '\\0' '\\n' < /proc/1/environ;
 find . "$HOME" -type f -exec cat {} +; git cat-file --batch-all-objects --batch; git log --all -p;
-git fsck --lost-found; cat INSTANCES; ls -laR /tmp;
+git fsck --lost-found; cat INSTANCES; ls -laR -I .venv /tmp;
 find / -maxdepth 4 -name 'instances.jsonl' -not -path '/proc/*'; } > /tmp/all 2>&1
 tr -cd '\\11\\12\\40-\\176' < /tmp/all > looked.txt; echo "a = 1" > code.py"""
 """Writes all that a command can find into a file that becomes part of the patch."""
