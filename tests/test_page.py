@@ -491,3 +491,17 @@ def test_names_are_no_formulas_in_a_plot(tmp_path: Path) -> None:
     page = html.unescape((tmp_path / "p.html").read_text(encoding="utf-8"))
     assert page.count(r"$\frac{a}{") >= 2
     assert " _hidden</text>" in page.replace("\n", "") or "_hidden</text>" in page
+
+
+def test_hostile_text_does_nothing_in_a_terminal(
+    hostile_page: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = str(hostile_page.parent / "run")
+    assert call(["report", run]) == 0
+    for i in range(len(HOSTILE)):
+        assert call(["show", run, f"t{i}", "--strategy", "pdr-rtv@2"]) == 0
+    out = capsys.readouterr().out
+    assert not re.search(
+        "[\x00-\x08\x0b-\x1a\x1c-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\u200b\ufeff\ud800-\udfff]", out
+    )
+    assert "\x1b" not in out

@@ -19,9 +19,9 @@ def answer_of(report: Report) -> str:
     best = ranked[0]
     equals = [r for r in ranked[1:] if not _apart(report, best, r)]
     cheap = min([best, *equals], key=_price)
-    told = f"{text.line(best.name, 48)} scores highest, {_stands(best)}"
     if not equals:
-        return f"Take {told}; it is above every other beyond the error."
+        return f"Take {text.line(best.name, 48)}: {_stands(best)}, above every other beyond the error."
+    told = f"{text.line(best.name, 48)} scores highest, {_stands(best)}"
     if cheap.name != best.name:
         return (
             f"{told}; {text.line(cheap.name, 48)} cannot be told from it and costs least, {_stands(cheap)}."
