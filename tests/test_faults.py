@@ -32,8 +32,9 @@ def run(server, folder, n_tasks):
     assert done.returncode == 0, done.stderr[-2000:]
 
 
-def test_at_a_fault_rate_of_thirty_per_cent_every_rollout_is_accounted_for(tmp_path, thorough):
-    n_tasks, k = 200 if thorough else 50, 8
+@pytest.mark.thorough
+def test_at_a_fault_rate_of_thirty_per_cent_every_rollout_is_accounted_for(tmp_path):
+    n_tasks, k = 200, 8
     with ModelServer(faulty(answers, 0.3, KINDS, seed=3), keep_asked=False, tokens_per_event=4) as server:
         run(server, tmp_path, n_tasks)
         with Run.open(tmp_path) as found:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import os
 from importlib.util import find_spec
 from itertools import product
 
@@ -20,11 +19,7 @@ from tts.errors import UsageError
 VERIFIED = (231, 75, 44, 34, 32, 22, 22, 19, 10, 8, 2, 1)
 """How many of SWE-bench Verified's 500 tasks each of its 12 repositories has."""
 
-THOROUGH = os.environ.get("TTS_THOROUGH", "") not in ("", "0")
-needs_statsmodels = pytest.mark.skipif(
-    not THOROUGH or find_spec("statsmodels") is None,
-    reason="its import takes 10 s: the gate runs it, with TTS_THOROUGH=1",
-)
+needs_statsmodels = pytest.mark.skipif(find_spec("statsmodels") is None, reason="not installed: statsmodels")
 
 groups = st.lists(st.lists(st.floats(0, 1), min_size=1, max_size=4), min_size=2, max_size=6)
 
@@ -69,6 +64,7 @@ def test_equal_clusters_need_no_correction_and_unequal_ones_do():
     assert many.df == pytest.approx(3.33, abs=0.01)
 
 
+@pytest.mark.thorough  # its import takes 10 s
 @needs_statsmodels
 @given(groups)
 def test_the_published_error_is_that_of_statsmodels(members):
@@ -82,6 +78,7 @@ def test_the_published_error_is_that_of_statsmodels(members):
     assert c > 1
 
 
+@pytest.mark.thorough  # its import takes 10 s
 @needs_statsmodels
 @given(st.integers(1, 200), st.data())
 def test_single_rates_and_holm_are_those_of_statsmodels(n, data):
@@ -96,6 +93,7 @@ def test_single_rates_and_holm_are_those_of_statsmodels(n, data):
     assert stats.holm(p) == pytest.approx(list(multitest.multipletests(p, method="holm")[1]))
 
 
+@pytest.mark.thorough  # its import takes 10 s
 @needs_statsmodels
 @given(st.integers(0, 30), st.integers(0, 30))
 def test_mcnemar_is_that_of_statsmodels(b, c):

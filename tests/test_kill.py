@@ -10,6 +10,8 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
+import pytest
+
 CHILD = Path(__file__).with_name("kill_child.py")
 MOMENTS = ("before", "during", "after")
 
@@ -64,6 +66,7 @@ def test_killed_at_random_moments_a_run_resumes_to_the_same_end(tmp_path: Path, 
     assert any(trial["again"] for trial in trials)
 
 
+@pytest.mark.thorough
 def test_killed_around_a_commit_a_run_resumes_to_the_same_end(tmp_path: Path) -> None:
     kills = [{"commit": 2 + 2 * i, "moment": MOMENTS[i % 3], "workers": 1 + i} for i in range(10)]
     trials = check(killed(tmp_path, kills))

@@ -219,10 +219,8 @@ def check_figures(page: str, document: dict[str, Any]) -> int:
     return len(shown)
 
 
-@pytest.mark.skipif(
-    not os.environ.get("TTS_DATA") or os.environ.get("TTS_THOROUGH", "") in ("", "0"),
-    reason="needs TTS_DATA, and takes 6 s: the gate runs it, with TTS_THOROUGH=1",
-)
+@pytest.mark.thorough
+@pytest.mark.skipif(not os.environ.get("TTS_DATA"), reason="TTS_DATA does not name the recorded data sets")
 def test_the_page_of_a_recorded_pool_is_its_json_and_that_is_what_counting_gives(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -94,10 +94,9 @@ def test_the_search_finds_what_is_there(tmp_path):
     assert len(found_in(tmp_path)) == 1
 
 
-def test_no_key_in_any_file_or_line(tmp_path, thorough):
-    rows = [
-        {"id": f"t{i}", "prompt": "What is 6 times 7?", "expected": "42"} for i in range(3 if thorough else 2)
-    ]
+@pytest.mark.thorough
+def test_no_key_in_any_file_or_line(tmp_path):
+    rows = [{"id": f"t{i}", "prompt": "What is 6 times 7?", "expected": "42"} for i in range(3)]
     (tmp_path / "tasks.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     with ModelServer(script) as server:
         names = ("--judge", "anthropic/m", "--summarizer", "openai/m", "--answer", "number")

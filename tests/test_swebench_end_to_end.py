@@ -23,10 +23,7 @@ LACKING = [name for name in ("minisweagent", "swebench") if find_spec(name) is N
 LACKING += ["bubblewrap"] * (shutil.which("bwrap") is None)
 pytestmark = [
     pytest.mark.skipif(bool(LACKING), reason=f"not installed: {', '.join(LACKING)}"),
-    pytest.mark.skipif(
-        os.environ.get("TTS_THOROUGH", "") in ("", "0"),
-        reason="takes 20 s: the gate runs it, with TTS_THOROUGH=1",
-    ),
+    pytest.mark.thorough,
 ]
 
 ATTEMPTS = 8
