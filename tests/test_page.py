@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from html.parser import HTMLParser
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import anyio
 import pytest
@@ -97,6 +97,8 @@ class HostileSummarizer(ScriptedSummarizer):
 
 
 class HostileJudge(ScriptedJudge):
+    templates: ClassVar[dict[str, str]] = {"judge": HOSTILE[0]}
+
     async def compare(self, task: Task, shown: Any, *, n: int = 1) -> list[tts.Verdict]:
         said = str(task.metadata["text"])[:2_000].encode("utf-8", "replace").decode()
         return [tts.Verdict(preferred=shown[0].rollout.key, reason=said)] * n
@@ -338,6 +340,7 @@ def test_hostile_text_makes_no_element(hostile_page: Path) -> None:
     assert [bad for bad in found.bad if "image/png" not in bad] == []
     assert not re.search("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\u200b\ufeff]", page)
     assert "{{ 7 * 7 }}" in page
+    assert "Prompt of the judge: judge" in page
     assert len(page) < 6_000_000
 
 

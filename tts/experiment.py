@@ -18,7 +18,17 @@ from tts.grading import grade_choices
 from tts.ledger import SLOTS, STOPPED, Ledger
 from tts.models.connections import connected
 from tts.pipeline import Pipeline, needs, suites
-from tts.protocols import Agent, Grader, Judge, Stage, Summarizer, Tester, Workspaces
+from tts.protocols import (
+    Agent,
+    Grader,
+    Judge,
+    Performer,
+    Stage,
+    Summarizer,
+    Tester,
+    Workspaces,
+    templates_of,
+)
 from tts.registry import Strategy, estimator, resolve
 from tts.run import Choice, Config, Run, extend_config, read_config
 from tts.scope import Cast, Role, StrategyRun, role
@@ -194,7 +204,10 @@ class Experiment:
         if "grader" not in performers and (earlier := read_config(store).performers.get("grader")):
             performers["grader"] = earlier  # what it graded still counts
         names = tuple(strategy.name for strategy in strategies)
-        asked = Config(names, tuple(estimators), self.seed, performers, tts.__version__)
+        templates = {
+            role: dict(found) for role, one in self._people().items() if (found := templates_of(one))
+        }
+        asked = Config(names, tuple(estimators), self.seed, performers, tts.__version__, templates)
         before = await extend_config(store, asked)
         for name, fingerprint in performers.items():
             if before.performers.get(name, fingerprint) != fingerprint:
@@ -202,14 +215,17 @@ class Experiment:
                 events.emit(Noticed(told))
 
     def _performers(self) -> dict[str, str]:
-        people = {
+        people = self._people().items()
+        return {name: person.fingerprint for name, person in people if person is not None}
+
+    def _people(self) -> dict[str, Performer | None]:
+        return {
             "agent": as_agent(self.agent),
             "summarizer": self.summarizer,
             "judge": self.judge,
             "tester": self.tester,
             "grader": self.grader if self.grade != "none" else None,
         }
-        return {name: person.fingerprint for name, person in people.items() if person is not None}
 
 
 async def choose(work: StrategyRun, strategy: Strategy, pool: Pool = Pool()) -> Choice:

@@ -373,6 +373,12 @@ def bound_of(performer: object) -> Budget:
     return bound if isinstance(bound, Budget) else Budget()
 
 
+def templates_of(performer: object) -> Mapping[str, str]:
+    """Return the prompts of a performer by name, from its attribute `templates`; empty where it has none."""
+    found: Mapping[str, str] = getattr(performer, "templates", {})
+    return found
+
+
 Reckoning: TypeAlias = Callable[[Task, Sequence[Any]], Budget]
 """The most that an effect on a task can cost, given what it reads: the priors (summaries) of a rollout, the
 rollout of a summary, the candidates of a verdict or of a distillation."""

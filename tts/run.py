@@ -46,13 +46,17 @@ class Choice:
 
 @dataclass(frozen=True, slots=True)
 class Config:
-    """What a run was asked for, kept with the run. `strategies` and `estimators` are names in order."""
+    """What a run was asked for, kept with the run. `strategies` and `estimators` are names in order.
+
+    `templates` are the prompts of the roles that models play, by role and name.
+    """
 
     strategies: tuple[str, ...] = ()
     estimators: tuple[str, ...] = ()
     seed: int = 0
     performers: Mapping[str, str] = field(default_factory=dict[str, str])
     version: str = ""
+    templates: Mapping[str, Mapping[str, str]] = field(default_factory=dict[str, Mapping[str, str]])
 
 
 def read_config(store: Store) -> Config:

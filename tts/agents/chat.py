@@ -66,6 +66,11 @@ class ChatAgent:
             )
 
     @property
+    def templates(self) -> dict[str, str]:
+        """The prompts that it uses, by name."""
+        return self.prompts.named("answer")
+
+    @property
     def fingerprint(self) -> str:
         """The model, the form of the answer, the prompt, the size of priors, and log-probabilities if any."""
         parts = [self.model.fingerprint, self.answer.name, self.prompts.digest("answer"), self.thinking]

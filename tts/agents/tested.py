@@ -187,7 +187,7 @@ class Tested:
 
     def __getattr__(self, name: str) -> Any:
         """Return the agent's own `bound_for` or `ready`, where it has one."""
-        if name in ("bound_for", "ready", "named"):
+        if name in ("bound_for", "ready", "named", "templates"):
             return getattr(self.agent, name)
         raise AttributeError(name)
 

@@ -41,6 +41,11 @@ class ModelJudge:
     max_candidate_tokens: int = 24_000
 
     @property
+    def templates(self) -> dict[str, str]:
+        """The prompts that it uses, by name."""
+        return self.prompts.named("judge")
+
+    @property
     def fingerprint(self) -> str:
         """The model, the prompts and the size."""
         return f"judge/1/{self.model.fingerprint}/{self.prompts.digest('judge')}/{self.max_candidate_tokens}"

@@ -71,6 +71,10 @@ class Prompts:
         """
         return _loaded(self.texts[name], str(self._path(name)))
 
+    def named(self, *names: str) -> dict[str, str]:
+        """Return the texts of some templates, by name."""
+        return {name: self.texts[name] for name in names}
+
     def digest(self, *names: str) -> str:
         """Return a short hash of some templates' text, for fingerprints."""
         return digest([self.texts[name] for name in names])[:12]

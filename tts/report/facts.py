@@ -88,7 +88,7 @@ class Report:
     `graded` is false while nothing is; replays have no `bill`. `failures` counts what failed by its error.
     `n_earlier` counts the choices left out, made with another seed, agent, summarizer, judge or task text
     than the run was last asked for. `performers` are the fingerprints of who played the roles. `setting` is
-    what else it was asked for, by name: strategies, seed, version.
+    what else it was asked for, by name: strategies, seed, version; `templates` the prompts, by role and name.
     """
 
     comparison: Comparison
@@ -100,6 +100,7 @@ class Report:
     n_earlier: int = 0
     performers: Mapping[str, str] = field(default_factory=dict[str, str])
     setting: Mapping[str, str] = field(default_factory=dict[str, str])
+    templates: Mapping[str, str] = field(default_factory=dict[str, str])
 
     @property
     def honest(self) -> list[Result]:
@@ -154,6 +155,11 @@ def report_of_run(run: Run, *, group: str = "") -> Report:
         n_earlier,
         performers,
         setting_of(run),
+        {
+            f"{role}: {name}": told
+            for role, found in run.config.templates.items()
+            for name, told in found.items()
+        },
     )
 
 

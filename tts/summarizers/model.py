@@ -68,6 +68,11 @@ class ModelSummarizer:
             )
 
     @property
+    def templates(self) -> dict[str, str]:
+        """The prompts that it uses, by name."""
+        return self.prompts.named("summarize", "distil")
+
+    @property
     def fingerprint(self) -> str:
         """The model, the prompts and the sizes."""
         sizes = [self.max_part_tokens, self.overlap_tokens, self.max_parts, self.max_workspace_tokens]

@@ -134,6 +134,6 @@ class Shown:
 
     def __getattr__(self, name: str) -> Any:
         """Return the agent's own `bound`, `bound_for` or `ready`, where it has one."""
-        if name in ("bound", "bound_for", "ready", "named"):
+        if name in ("bound", "bound_for", "ready", "named", "templates"):
             return getattr(self.agent, name)
         raise AttributeError(name)

@@ -70,6 +70,7 @@ class Section:
     tables: tuple[Grid, ...] = ()
     plot: Markup | str = ""
     caption: str = ""
+    texts: Mapping[str, str] = field(default_factory=dict[str, str])
 
 
 @dataclass(frozen=True, slots=True)
@@ -329,4 +330,5 @@ def _setting(report: Report) -> Section | None:
         for name, value in report.setting.items()
     )
     table = Grid("", ("", ""), rows)
-    return Section("setting", "Configuration and bill", tuple(bill_lines(report)), (table,))
+    texts = {text.line(name, 60): text.clean(told) for name, told in report.templates.items()}
+    return Section("setting", "Configuration and bill", tuple(bill_lines(report)), (table,), texts=texts)
