@@ -7,13 +7,12 @@ from contextlib import aclosing, asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
 from tts.models.chat import Ask, Began, Billed, Delta, Ended, Event, Settings, Stop
-from tts.models.closing import closed
+from tts.models.closing import Raw, posted
 from tts.models.listing import known
 from tts.types import Usage
 
 if TYPE_CHECKING:
-    from anthropic import AsyncAnthropic, AsyncStream
-    from anthropic.types import RawMessageStreamEvent
+    from anthropic import AsyncAnthropic
 
 STOPS: Mapping[str, Stop] = {
     "max_tokens": "length",
@@ -34,9 +33,10 @@ class AnthropicMessages:
     @asynccontextmanager
     async def stream(self, ask: Ask, settings: Settings) -> AsyncGenerator[AsyncIterator[Event]]:
         """Return the answer as it comes."""
-        create: Any = self.client.messages.create
-        stream: AsyncStream[RawMessageStreamEvent] = await create(**self._request(ask, settings))
-        async with closed(stream), aclosing(_events(stream)) as events:
+        from anthropic import AsyncStream
+
+        request = posted(self.client, "/v1/messages", self._request(ask, settings), AsyncStream)
+        async with request as stream, aclosing(_events(stream)) as events:
             yield events
 
     async def known(self) -> Sequence[str]:
@@ -61,7 +61,7 @@ class AnthropicMessages:
         if ask.schema is not None and settings.schemas:
             form = {"type": "json_schema", "schema": ask.schema}
             body["output_config"] = {**body.get("output_config", {}), "format": form}
-        return request | {"extra_body": body}
+        return request | body
 
 
 def _blocks(parts: Sequence[str]) -> list[dict[str, Any]]:
@@ -77,27 +77,29 @@ def _blocks(parts: Sequence[str]) -> list[dict[str, Any]]:
     ]
 
 
-async def _events(stream: AsyncIterator[RawMessageStreamEvent]) -> AsyncGenerator[Event]:
+async def _events(stream: AsyncIterator[Raw]) -> AsyncGenerator[Event]:
     usage = Usage(calls=1)
     stop: Stop = "end"
     async for event in stream:
-        if event.type == "message_start":
-            usage = counted(usage, event.message.usage)
+        kind = event.get("type")
+        if kind == "message_start":
+            usage = counted(usage, event["message"].get("usage") or {})
             yield Began(usage)
-        elif event.type == "content_block_delta":
-            if event.delta.type == "text_delta":
-                yield Delta(0, text=event.delta.text)
-            elif event.delta.type == "thinking_delta":
-                yield Delta(0, thinking=event.delta.thinking)
-        elif event.type == "message_delta":
-            stop = STOPS.get(event.delta.stop_reason or "", "end")
-            usage = counted(usage, event.usage)
-        elif event.type == "message_stop":
+        elif kind == "content_block_delta":
+            delta = event["delta"]
+            if delta.get("type") == "text_delta":
+                yield Delta(0, text=delta["text"])
+            elif delta.get("type") == "thinking_delta":
+                yield Delta(0, thinking=delta["thinking"])
+        elif kind == "message_delta":
+            stop = STOPS.get(event["delta"].get("stop_reason") or "", "end")
+            usage = counted(usage, event.get("usage") or {})
+        elif kind == "message_stop":
             yield Ended(0, stop)
             yield Billed(usage)
 
 
-def counted(usage: Usage, told: Any) -> Usage:
+def counted(usage: Usage, told: Raw) -> Usage:
     """Return the usage with what the provider tells now; what it leaves out stays as told before.
 
     The provider's `input_tokens` leave out what was read from the cache and written to it; ours include it.
@@ -106,7 +108,7 @@ def counted(usage: Usage, told: Any) -> Usage:
     write = _known(told, "cache_creation_input_tokens", usage.cache_write_tokens)
     before = usage.input_tokens - usage.cached_input_tokens - usage.cache_write_tokens
     plain = _known(told, "input_tokens", before)
-    details = getattr(told, "output_tokens_details", None)
+    details = told.get("output_tokens_details") or {}
     return Usage(
         calls=1,
         input_tokens=plain + read + write,
@@ -117,6 +119,6 @@ def counted(usage: Usage, told: Any) -> Usage:
     )
 
 
-def _known(told: Any, name: str, before: int) -> int:
-    value = getattr(told, name, None)
+def _known(told: Raw, name: str, before: int) -> int:
+    value = told.get(name)
     return value if isinstance(value, int) else before

@@ -4,18 +4,15 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from contextlib import aclosing, asynccontextmanager
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 from tts.models.chat import Ask, Began, Billed, Delta, Ended, Event, Settings, Stop
-from tts.models.closing import closed
+from tts.models.closing import Raw, posted
 from tts.models.listing import known
 from tts.types import Usage
 
 if TYPE_CHECKING:
-    from openai import AsyncOpenAI, AsyncStream
-    from openai.types.chat import ChatCompletionChunk
-    from openai.types.chat.chat_completion_chunk import ChoiceDelta, ChoiceLogprobs
-    from openai.types.completion_usage import CompletionUsage
+    from openai import AsyncOpenAI
 
 STOPS: Mapping[str, Stop] = {"length": "length", "content_filter": "refused"}
 
@@ -31,9 +28,10 @@ class OpenAIChat:
     @asynccontextmanager
     async def stream(self, ask: Ask, settings: Settings) -> AsyncGenerator[AsyncIterator[Event]]:
         """Return the answers as they come."""
-        create: Any = self.client.chat.completions.create
-        stream: AsyncStream[ChatCompletionChunk] = await create(**self._request(ask, settings))
-        async with closed(stream), aclosing(_events(stream, ask.logprobs)) as events:
+        from openai import AsyncStream
+
+        request = posted(self.client, "/chat/completions", self._request(ask, settings), AsyncStream)
+        async with request as stream, aclosing(_events(stream, ask.logprobs)) as events:
             yield events
 
     async def known(self) -> Sequence[str]:
@@ -63,7 +61,7 @@ class OpenAIChat:
             request["response_format"] = {"type": "json_schema", "json_schema": form}
         if ask.logprobs:
             request |= {"logprobs": True, "top_logprobs": ask.logprobs}
-        return request | {"extra_body": dict(settings.options)}
+        return request | dict(settings.options)
 
 
 def _opening(ask: Ask) -> list[dict[str, str]]:
@@ -71,51 +69,51 @@ def _opening(ask: Ask) -> list[dict[str, str]]:
     return [{"role": "system", "content": ask.system}, user] if ask.system else [user]
 
 
-async def _events(stream: AsyncIterator[ChatCompletionChunk], logprobs: int) -> AsyncGenerator[Event]:
+async def _events(stream: AsyncIterator[Raw], logprobs: int) -> AsyncGenerator[Event]:
     began = False
     refused: set[int] = set()
     async for chunk in stream:
         if not began:
             began = True
             yield Began()
-        for choice in chunk.choices or ():
-            delta = _delta(choice.index, choice.delta, _likeliest(choice.logprobs, logprobs))
+        for choice in chunk.get("choices") or ():
+            index, said = choice.get("index", 0), choice.get("delta") or {}
+            delta = _delta(index, said, _likeliest(choice.get("logprobs"), logprobs))
             if delta is not None:
                 yield delta
-            if choice.delta and choice.delta.refusal:
-                refused.add(choice.index)
-            if choice.finish_reason is not None:
-                stop = "refused" if choice.index in refused else STOPS.get(choice.finish_reason, "end")
-                yield Ended(choice.index, stop)
-        if chunk.usage is not None:
-            yield Billed(usage_of(chunk.usage))
+            if said.get("refusal"):
+                refused.add(index)
+            if reason := choice.get("finish_reason"):
+                yield Ended(index, "refused" if index in refused else STOPS.get(reason, "end"))
+        if chunk.get("usage"):
+            yield Billed(usage_of(chunk["usage"]))
 
 
-def _likeliest(told: ChoiceLogprobs | None, n: int) -> tuple[tuple[float, ...], ...]:
+def _likeliest(told: Raw | None, n: int) -> tuple[tuple[float, ...], ...]:
     """Return the log-probabilities of the n likeliest tokens at each place; nothing where n is 0."""
-    tokens = (told.content or told.refusal or ()) if told is not None and n else ()
-    return tuple(tuple(float(one.logprob) for one in (token.top_logprobs or ())[:n]) for token in tokens)
+    tokens = (told.get("content") or told.get("refusal") or ()) if told and n else ()
+    return tuple(
+        tuple(float(one["logprob"]) for one in (token.get("top_logprobs") or ())[:n]) for token in tokens
+    )
 
 
-def _delta(index: int, delta: ChoiceDelta | None, logprobs: tuple[tuple[float, ...], ...]) -> Delta | None:
+def _delta(index: int, said: Raw, logprobs: tuple[tuple[float, ...], ...]) -> Delta | None:
     """Return a piece; compatible servers name their thinking `reasoning_content` or `reasoning`."""
-    if delta is None:
-        return Delta(index, logprobs=logprobs) if logprobs else None
-    more = cast("Mapping[str, Any]", delta.model_extra or {})
-    thinking = more.get("reasoning_content") or more.get("reasoning")
+    thinking = said.get("reasoning_content") or said.get("reasoning")
     shown = thinking if isinstance(thinking, str) else ""
-    text = delta.content or delta.refusal or ""
+    text = said.get("content") or said.get("refusal") or ""
     return Delta(index, text, shown, logprobs) if text or shown or logprobs else None
 
 
-def usage_of(usage: CompletionUsage) -> Usage:
+def usage_of(usage: Raw) -> Usage:
     """Return a request's usage in our words."""
-    prompt, output = usage.prompt_tokens_details, usage.completion_tokens_details
+    prompt = usage.get("prompt_tokens_details") or {}
+    output = usage.get("completion_tokens_details") or {}
     return Usage(
         calls=1,
-        input_tokens=usage.prompt_tokens or 0,
-        cached_input_tokens=(prompt and prompt.cached_tokens) or 0,
-        cache_write_tokens=(prompt and getattr(prompt, "cache_write_tokens", None)) or 0,
-        output_tokens=usage.completion_tokens or 0,
-        reasoning_tokens=(output and output.reasoning_tokens) or 0,
+        input_tokens=usage.get("prompt_tokens") or 0,
+        cached_input_tokens=prompt.get("cached_tokens") or 0,
+        cache_write_tokens=prompt.get("cache_write_tokens") or 0,
+        output_tokens=usage.get("completion_tokens") or 0,
+        reasoning_tokens=output.get("reasoning_tokens") or 0,
     )

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import cache
+from typing import Any
 
 from tts.errors import UsageError
 from tts.types import Usage
@@ -76,17 +78,30 @@ def priced(usage: Usage, name: str, price: Price | None = None) -> Usage:
 def _published(usage: Usage, name: str) -> tuple[float, float] | None:
     import genai_prices
 
-    provider, _, model = name.partition("/")
     counted = genai_prices.Usage(
         input_tokens=usage.input_tokens,
         cache_read_tokens=usage.cached_input_tokens,
         cache_write_tokens=usage.cache_write_tokens,
         output_tokens=usage.output_tokens,
     )
+    return _calculated(counted, name) if _is_listed(name) else None
+
+
+@cache
+def _is_listed(name: str) -> bool:
+    """Whether a model has a price; kept, since the package looks through all its models for an unknown one."""
+    import genai_prices
+
+    return _calculated(genai_prices.Usage(), name) is not None
+
+
+def _calculated(usage: Any, name: str) -> tuple[float, float] | None:
+    import genai_prices
+
+    provider, _, model = name.partition("/")
+    provider_id = PROVIDERS.get(provider, provider)
     try:
-        found = genai_prices.calc_price(
-            counted, model.removeprefix("responses/"), provider_id=PROVIDERS.get(provider, provider)
-        )
+        found = genai_prices.calc_price(usage, model.removeprefix("responses/"), provider_id=provider_id)
     except (LookupError, ValueError):
         return None
     return float(found.input_price), float(found.output_price)

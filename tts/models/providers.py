@@ -99,7 +99,7 @@ def _made(provider: str, options: Options, name: str) -> Any:
         sdk, maker = CLIENTS[provider]()
         stall = options.pop("stall_seconds")
         timeout = sdk.Timeout(stall, connect=CONNECT_SECONDS, pool=None)
-        return maker(timeout=timeout, http_client=sdk.DefaultAsyncHttpxClient(verify=_tls()), **options)
+        return maker(timeout=timeout, http_client=sdk.DefaultAioHttpClient(verify=_tls()), **options)
     except ImportError as error:
         raise UsageError(f"{name} needs the SDK's extra for its cloud: {error}") from None
     except (TypeError, ValueError, OSError) as error:
