@@ -15,6 +15,7 @@ from tts.errors import TtsError
 from tts.models.call import Patience
 from tts.models.chat import Ask
 from tts.models.names import model
+from tts.packing import trajectory
 from tts.testing.provider import Fault, ModelServer, Says, default_script
 
 MARK = "MARKEDKEYzq7"
@@ -71,7 +72,8 @@ def database(path):
         ]
         for table in tables:
             for row in connection.execute(f"SELECT * FROM {table}"):
-                for value in row:
+                steps = [trajectory(connection, row[0])] if table == "trajectories" else []
+                for value in (*row, *steps):
                     if MARK.encode() in opened(value):
                         yield f"{table}: {opened(value)[:200]!r}"
     connection.close()

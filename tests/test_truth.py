@@ -18,6 +18,7 @@ from typing import Any
 import pytest
 
 from tts.cli.main import call
+from tts.packing import trajectory
 from tts.run import Run
 from tts.testing.provider import Asked, ModelServer, Says, ToolCall, default_script
 
@@ -130,7 +131,8 @@ def left(folder: Path) -> Iterator[tuple[str, bytes]]:
         ]
         for table in tables:
             for row in connection.execute(f"SELECT * FROM {table}"):
-                yield f"run.db: {table}", b"\n".join(map(unpacked, row))
+                steps = [trajectory(connection, row[0])] if table == "trajectories" else []
+                yield f"run.db: {table}", b"\n".join(map(unpacked, (*row, *steps)))
 
 
 def unpacked(value: Any) -> bytes:

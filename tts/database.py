@@ -11,7 +11,7 @@ from pathlib import Path
 
 from tts.errors import StoreError
 
-VERSION = 1
+VERSION = 2
 """The schema's version, kept in SQLite's `user_version`."""
 
 SCHEMA = """
@@ -31,11 +31,17 @@ CREATE UNIQUE INDEX results ON records (key) WHERE status IN ('finished', 'faile
 CREATE INDEX by_key ON records (key);
 CREATE INDEX by_task ON records (task_id, kind);
 CREATE INDEX in_flight ON records (status) WHERE status = 'started';
-CREATE TABLE trajectories (record INTEGER PRIMARY KEY REFERENCES records (id), steps BLOB NOT NULL);
+CREATE TABLE trajectories (
+  record INTEGER PRIMARY KEY REFERENCES records (id), steps BLOB NOT NULL,
+  base INTEGER REFERENCES trajectories (record)
+);
 CREATE TABLE outcomes (
   task_id TEXT NOT NULL, strategy TEXT NOT NULL, body BLOB NOT NULL, PRIMARY KEY (task_id, strategy)
 ) WITHOUT ROWID;
 """
+
+UPGRADES = {1: "ALTER TABLE trajectories ADD COLUMN base INTEGER REFERENCES trajectories (record);"}
+"""What makes the next version of a run's file, by its own."""
 
 
 def connect(path: Path, *, writable: bool) -> sqlite3.Connection:
@@ -89,6 +95,10 @@ def prepare(connection: sqlite3.Connection, path: Path) -> None:
     mode = connection.execute("PRAGMA journal_mode = WAL").fetchone()[0]
     if found == 0:
         connection.executescript(f"BEGIN IMMEDIATE; {SCHEMA} PRAGMA user_version = {VERSION}; COMMIT;")
+    for before in range(found or VERSION, VERSION):
+        connection.executescript(
+            f"BEGIN IMMEDIATE; {UPGRADES[before]} PRAGMA user_version = {before + 1}; COMMIT;"
+        )
     if mode != "wal":
         raise StoreError(
             f"{path.parent} is on a file system without shared memory: choose an -o on a local disk"

@@ -21,6 +21,7 @@ import anyio.to_thread
 
 from tts.database import as_run, connect, locked, prepare, version
 from tts.errors import StoreError
+from tts.packing import Packer, trajectory
 from tts.records import COLUMNS, Ending, Record, decode, encode, encode_steps, read_row, storable
 from tts.types import Effect, Status, Step, Task, Usage
 
@@ -45,6 +46,7 @@ class Store:
         self._lock_file = lock
         self._reader = connect(path, writable=writable)
         self._writer = connect(path, writable=True) if writable else None
+        self._packer = Packer()
         self._pending: list[_Write[Any]] = []
         self._turn = anyio.Lock()
         self._thread = anyio.CapacityLimiter(1)
@@ -124,6 +126,7 @@ class Store:
                 for entry in batch:
                     entry.result = [entry.job(self._writer)]
         except Exception as error:  # noqa: BLE001 - handed to everyone whose write shared the commit
+            self._packer.forget()
             for entry in batch:
                 entry.error = StoreError(f"{self.path} cannot be written: {error}")
                 entry.error.__cause__ = error
@@ -148,7 +151,7 @@ class Store:
 
     async def end(self, endings: Sequence[Ending]) -> None:
         """Record how they ended; on disk when this returns."""
-        await self.write(lambda connection: _end(connection, endings))
+        await self.write(lambda connection: _end(connection, endings, self._packer))
 
     async def put(self, endings: Sequence[tuple[Effect[Any], Ending]]) -> None:
         """Record effects that cost nothing, whose start is not worth a record of its own."""
@@ -158,7 +161,7 @@ class Store:
                 row = (effect.key, effect.kind, effect.task.id, effect.performer, effect.occurrence)
                 inputs = (json.dumps(effect.inputs), json.dumps(dict(effect.params)))
                 (record,) = _begin(connection, [row + inputs], [(0.0,) * 4])
-                _end(connection, [replace(ending, record=record)])
+                _end(connection, [replace(ending, record=record)], self._packer)
 
         await self.write(job)
 
@@ -183,8 +186,8 @@ class Store:
         record = self.find(key) or self.partial(key)
         if record is None:
             return ()
-        row = self._reader.execute("SELECT steps FROM trajectories WHERE record = ?", (record.id,)).fetchone()
-        return decode(zlib.decompress(row[0]), tuple[Step, ...]) if row else ()
+        body = trajectory(self._reader, record.id)
+        return decode(body, tuple[Step, ...]) if body is not None else ()
 
     def charged(self) -> tuple[float, ...]:
         """Return the run's bill so far: dollars, tokens, seconds, rollouts; each payment once."""
@@ -266,7 +269,7 @@ def _begin(
     ]
 
 
-def _end(connection: sqlite3.Connection, endings: Sequence[Ending]) -> None:
+def _end(connection: sqlite3.Connection, endings: Sequence[Ending], packer: Packer) -> None:
     query = (
         "UPDATE records SET status = ?, result = ?, error = ?, usage = ?, seconds = ?, length = ?,"
         " n_steps = ?, charge_usd = ?, charge_tokens = ?, charge_seconds = ?, charge_rollouts = ?,"
@@ -278,8 +281,8 @@ def _end(connection: sqlite3.Connection, endings: Sequence[Ending]) -> None:
         head = (e.status, result, storable(e.error), usage, e.seconds, e.length, len(e.steps))
         connection.execute(query, (*head, *e.charged, time.time(), e.record))
         if e.steps:
-            body = zlib.compress(encode_steps(e.steps))
-            connection.execute("INSERT OR REPLACE INTO trajectories VALUES (?, ?)", (e.record, body))
+            packed, base = packer.pack(connection, e.record, encode_steps(e.steps))
+            connection.execute("INSERT INTO trajectories VALUES (?, ?, ?)", (e.record, packed, base))
 
 
 def _replace(connection: sqlite3.Connection, table: str, row: tuple[object, ...]) -> None:
