@@ -5,7 +5,7 @@ from __future__ import annotations
 import tempfile
 from collections.abc import AsyncGenerator, Callable, Coroutine, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field
 from functools import partial, wraps
 from pathlib import Path
@@ -17,14 +17,14 @@ import tts
 from tts.agents.function import AgentFunction
 from tts.errors import UsageError
 from tts.events import Events, Listener
-from tts.executors.local import LocalExecutor, local
+from tts.executors.local import Here, local
 from tts.experiment import check_bounds, check_roles, choose, strategy_of
 from tts.given import store_given
 from tts.ledger import SLOTS, Ledger
 from tts.lineage import Graph, lineage, mermaid
 from tts.models.connections import connected
 from tts.pipeline import needs
-from tts.protocols import Agent, Judge, Stage, Summarizer, Tester, Workspaces
+from tts.protocols import Agent, Executor, Executors, Judge, Stage, Summarizer, Tester, Workspaces
 from tts.records import decode, encode
 from tts.registry import Strategy, plugins
 from tts.roles import agent_of, judge_of, summarizer_of
@@ -33,6 +33,7 @@ from tts.scope import Cast, StrategyRun, role
 from tts.store import Store
 from tts.types import Budget, Pool, Rollout, Step, Task, Usage
 
+HERE = Here()
 P = ParamSpec("P")
 T = TypeVar("T")
 
@@ -118,6 +119,7 @@ async def solve(
     tester: Tester | None = None,
     budget: Budget = Budget(),
     workspaces: Workspaces | None = None,
+    where: Executors = HERE,
     seed: int = 0,
     workers: int = 4,
     store: str | Path | None = None,
@@ -129,7 +131,7 @@ async def solve(
     `judge` and `summarizer` are names or objects. A name is registered, `module:attribute`, or a model's,
     such as `anthropic/claude-sonnet-4-5`. `tester` gets and runs tests, for strategies that select by them.
     `store` is a folder: with it, whatever is paid for is kept, and
-    the same call resumes. `workers` attempts run at once.
+    the same call resumes. `workers` attempts run at once, `where` says on which machines.
 
     Raises:
         UsageError: the strategy cannot be read, or a limit could be overshot; before anything is paid.
@@ -140,9 +142,9 @@ async def solve(
     chosen = strategy_of(strategy)
     check_roles(cast, chosen)
     playing, summing, judging, _ = people
-    executor = local(playing, summarizer=summing, judge=judging, tester=tester, workspaces=workspaces)
+    players = partial(local, playing, summarizer=summing, judge=judging, tester=tester, workspaces=workspaces)
     slots = {**SLOTS, "rollout": workers, "execute": workers}
-    async with _opened(store, executor, budget, slots, listeners) as ledger:
+    async with _opened(store, where.open(players), budget, slots, listeners) as ledger:
         work = StrategyRun(_task(task), ledger, cast, seed, budget)
         return await _result(work, chosen, Pool())
 
@@ -192,8 +194,8 @@ async def select(
     check_bounds(cast, [budget])
     chosen = _selector(strategy)
     check_roles(cast, chosen)
-    executor = local(None, summarizer=people[0], judge=people[1], tester=tester)
-    async with _opened(store, executor, budget, SLOTS, ()) as ledger:
+    players = partial(local, None, summarizer=people[0], judge=people[1], tester=tester)
+    async with _opened(store, Here().open(players), budget, SLOTS, ()) as ledger:
         work = StrategyRun(_task(task), ledger, cast, seed, budget)
         given = [Rollout(answer=r) if isinstance(r, str) else r for r in rollouts]
         pool = Pool(tuple(await store_given(given, work, trajectories)))
@@ -232,7 +234,7 @@ def _task(given: str | Task) -> Task:
 @asynccontextmanager
 async def _opened(
     folder: str | Path | None,
-    executor: LocalExecutor,
+    opening: AbstractAsyncContextManager[Executor],
     budget: Budget,
     slots: Mapping[str, int],
     listeners: Sequence[Listener],
@@ -242,6 +244,7 @@ async def _opened(
         try:
             async with (
                 connected(),
+                opening as executor,
                 Ledger(store, executor, limit=budget, slots=slots, events=Events(*listeners)) as ledger,
             ):
                 yield ledger

@@ -5,17 +5,18 @@ TtsError                 everything below
 │   ├── StrategyError    a strategy text that cannot be read; points at the place
 │   └── StoreError       a run that cannot be opened: newer version, open elsewhere, no locks
 ├── Infra                network, provider or machine: kept apart from the agent's own failures
-│   └── Unusable         a provider that will not serve at all (bad key, unknown model): the run stops
+│   ├── Unusable         a provider that will not serve at all (bad key, unknown model): the run stops
+│   └── Moved            the machine of an effect is gone, and another may carry it out
 ├── Declined             a model will not take this prompt: too long, or refused; the performer's failure
 ├── LimitReached         an attempt passed its own bound; raised inside the attempt
-├── Refused              an effect was not started: a budget is spent or the run is stopping
-└── EffectFailed         an effect ended without a result
+└── Refused              an effect was not started: a budget is spent or the run is stopping
 """
 
 __all__ = [
     "Declined",
     "Infra",
     "LimitReached",
+    "Moved",
     "Refused",
     "StoreError",
     "StrategyError",
@@ -47,6 +48,10 @@ class Infra(TtsError):
 
 class Unusable(Infra):
     """A provider that will not serve at all, such as for a bad key or an unknown model; the run stops."""
+
+
+class Moved(Infra):
+    """The machine that carried an effect out is gone; another may, and what the first used stays billed."""
 
 
 class Declined(TtsError):

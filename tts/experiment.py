@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import astuple, dataclass, field, fields, replace
+from functools import partial
 from pathlib import Path
 from typing import cast
 
@@ -13,13 +14,14 @@ import tts
 from tts.agents.function import AgentFunction, as_agent
 from tts.errors import UsageError
 from tts.events import Chosen, Events, Listener, Noticed, TaskEnded
-from tts.executors.local import local
+from tts.executors.local import Here, local
 from tts.grading import grade_choices
 from tts.ledger import SLOTS, STOPPED, Ledger
 from tts.models.connections import connected
 from tts.pipeline import Pipeline, needs, suites
 from tts.protocols import (
     Agent,
+    Executors,
     Grader,
     Judge,
     Performer,
@@ -50,7 +52,8 @@ class Experiment:
     `strategies` are texts, pipelines or stages; names such as `pass@8` among them are estimators over the
     graded rollouts. `budget` limits the whole run, `task_budget` each strategy on each task. `grade` says
     which rollouts are graded after all strategies have chosen on a task: the winners, all, or none.
-    `workers` rollouts run at once, on at most `window` tasks.
+    `workers` rollouts run at once, on at most `window` tasks. `where` says on which machines effects are
+    carried out: here, or on a cluster.
     """
 
     tasks: Sequence[Task]
@@ -61,6 +64,7 @@ class Experiment:
     tester: Tester | None = None
     grader: Grader | None = None
     workspaces: Workspaces | None = None
+    where: Executors = field(default_factory=Here)
     seed: int = 0
     budget: Budget = Budget()
     task_budget: Budget = Budget()
@@ -136,7 +140,8 @@ class Experiment:
         strategies, estimators = self.planned()
         events = Events(*self.listeners)
         await self._save_config(store, strategies, estimators, events)
-        executor = local(
+        players = partial(
+            local,
             as_agent(self.agent),
             summarizer=self.summarizer,
             judge=self.judge,
@@ -147,6 +152,7 @@ class Experiment:
         slots = {**SLOTS, **dict.fromkeys(("rollout", "grade", "execute"), self.workers)}
         async with (
             connected(),
+            self.where.open(players) as executor,
             Ledger(store, executor, limit=self.budget, slots=slots, events=events) as ledger,
             anyio.create_task_group() as group,
         ):

@@ -34,7 +34,10 @@ class Done(Generic[T]):
 
 @dataclass(slots=True, eq=False)
 class Flight:
-    """An effect that somebody waits for. `length`, `thought` and `signals` tell how far it has come."""
+    """An effect that somebody waits for. `length`, `thought` and `signals` tell how far it has come.
+
+    `moves` counts the machines that went away under it.
+    """
 
     effect: Effect[Any]
     batch: Batch | None = None
@@ -45,6 +48,7 @@ class Flight:
     thought: bool = False
     signals: Mapping[str, float] = field(default_factory=dict[str, float])
     after: Flight | None = None
+    moves: int = 0
     work: FlightWork | None = None
     listeners: list[Callable[[], None]] = field(default_factory=list[Callable[[], None]])
 
@@ -90,6 +94,10 @@ class FlightWork:
     def seconds(self) -> float:
         """How long it has been going on."""
         return time.monotonic() - self.started
+
+    def began(self) -> None:
+        """Count the time from now on."""
+        self.started = time.monotonic()
 
     def load(self, key: str, returns: type[T]) -> T:
         """Return a stored result."""

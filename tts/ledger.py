@@ -16,7 +16,7 @@ import anyio
 import anyio.abc
 
 from tts.budget import ZERO, Account, Reservation, most, plus
-from tts.errors import Refused, Unusable
+from tts.errors import Moved, Refused, Unusable
 from tts.events import Ended, Events, Found, RefusedEffect, Started
 from tts.flights import Batch, Done, Flight, FlightWork, broken, ending_of, stored, told
 from tts.protocols import Executor
@@ -29,6 +29,8 @@ T = TypeVar("T")
 SLOTS: Mapping[str, int] = {"rollout": 4, "grade": 4, "execute": 4}
 """How many effects of a kind run at once unless told otherwise; other kinds: `OTHER_SLOTS`."""
 OTHER_SLOTS = 16
+MOVES = 3
+"""So many machines may go away under an effect before it counts as failed."""
 STOPPED = "the run was interrupted"
 """Why nothing new starts after an interrupt."""
 
@@ -193,10 +195,13 @@ class Ledger:
                     self._refuse(flight, str(refusal))
                 return
             await self._perform_reserved(left[: reservation.n], reservation)
-            left = left[reservation.n :]
+            left = [flight for flight in left if flight.done is None]
 
     async def _perform_reserved(self, flights: Sequence[Flight], reservation: Reservation) -> None:
-        """Hold the effects' bounds on the run's bill while they wait for a slot and are performed."""
+        """Hold the effects' bounds on the run's bill while they wait for a slot and are performed.
+
+        Those whose machine went away are not done then, and have been billed for what it did.
+        """
         paid = Paid()
         try:
             async with self._slot(flights[0].effect.kind):
@@ -219,6 +224,7 @@ class Ledger:
         self.events.emit(Started(effects[0].kind, effects[0].task.id))
         endings: list[Ending] = []
         results: Sequence[Any] = ()
+        again = False
         try:
             results = await self._executor.perform(effects, work)
             endings = [
@@ -227,6 +233,7 @@ class Ledger:
             ]
         except Exception as error:  # noqa: BLE001 - the record keeps it, and the waiters get it as Infra
             endings = broken(effects, records, "infra", _in_words(error), work, results)
+            again = self._goes_on(flights, error)
             self._heed(error)
         except BaseException as error:
             if _is_stray(error):
@@ -236,7 +243,15 @@ class Ledger:
                 raise
         finally:
             with anyio.CancelScope(shield=True):
-                await self._finish(flights, endings, paid, free=free)
+                await self._finish(flights, endings, paid, free=free, again=again)
+
+    def _goes_on(self, flights: Sequence[Flight], error: Exception) -> bool:
+        """Whether another machine is to carry the effects out."""
+        if not isinstance(error, Moved) or self.stopping:
+            return False
+        for flight in flights:
+            flight.moves += 1
+        return max(flight.moves for flight in flights) <= MOVES
 
     def _heed(self, error: Exception) -> None:
         """Stop the run where nothing that follows could go better."""
@@ -248,9 +263,9 @@ class Ledger:
         return await self.store.begin(effects, [tuple(_finite(most(e.bound))) for e in effects])
 
     async def _finish(
-        self, flights: Sequence[Flight], endings: Sequence[Ending], paid: Paid, *, free: bool
+        self, flights: Sequence[Flight], endings: Sequence[Ending], paid: Paid, *, free: bool, again: bool
     ) -> None:
-        """Put the endings on disk, and only then tell those who wait."""
+        """Put the endings on disk, and only then tell those who wait, unless the effects go on elsewhere."""
         if free:
             kept = [(f.effect, e) for f, e in zip(flights, endings, strict=True) if e.result is not None]
             await self.store.put(kept)
@@ -260,7 +275,8 @@ class Ledger:
             paid.total = plus(paid.total, ending.charged)
             effect = flight.effect
             self.events.emit(Ended(effect.kind, effect.task.id, ending.status, ending.usage, ending.seconds))
-            flight.conclude(told(ending, effect))
+            if not again:
+                flight.conclude(told(ending, effect))
 
     def _refuse(self, flight: Flight, reason: str) -> None:
         effect = flight.effect

@@ -1,7 +1,7 @@
-"""How a trajectory becomes bytes: zstd, with an earlier trajectory of the same task as its dictionary.
+"""How a trajectory becomes bytes: zstd, with an earlier trajectory of its task as the dictionary.
 
-Attempts at one task read the same files and print the same errors, so what one has in common with the first is
-not stored again.  On recorded agent runs that takes a half to two thirds off what each compressed alone takes.
+Attempts at one task read the same files and print the same errors, so what one has in common with the first
+is not stored again: on recorded agent runs, a third to two thirds of what it takes alone.
 """
 
 from __future__ import annotations
@@ -78,7 +78,7 @@ class Packer:
 
 
 def unpack(packed: bytes, base: bytes | None = None) -> bytes:
-    """Return what `Packer.pack` packed, given the trajectory that was its dictionary; also a run's of version 1."""
+    """Return what `Packer.pack` packed, given what was its dictionary; reads runs of version 1 too."""
     if packed[:4] != MAGIC:
         return zlib.decompress(packed)
     return zstd.decompress(packed, zstd_dict=None if base is None else _words(base))

@@ -335,6 +335,10 @@ class Work(Protocol):
         """Return a stored trajectory."""
         ...
 
+    def began(self) -> None:
+        """Say that the effects begin only now: what came before was waiting for a machine."""
+        ...
+
     def record(self, step: Step) -> None: ...
     def spend(self, usage: Usage) -> None: ...
     def progress(
@@ -349,8 +353,16 @@ class Executor(Protocol):
         """Return one result per effect; the effects differ only in their occurrence.
 
         Raises:
-            Infra: the machine failed, not the performer.
+            Infra: the machine failed, not the performer; `Moved`, where another machine may do better.
         """
+        ...
+
+
+class Executors(Protocol):
+    """Where the effects of a run are carried out: in this process, or on other machines."""
+
+    def open(self, players: Callable[[], Executor]) -> AbstractAsyncContextManager[Executor]:
+        """Return the run's executor; `players` makes one that carries effects out in the process it is in."""
         ...
 
 

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
-from tts.cli import options
+from tts.cli import options, where
 from tts.cli.options import LIMITS, MODELS, Grace, Json, Seed, Strategies, Workers, budget_of, player
 from tts.cli.replay import Same
 from tts.errors import UsageError
@@ -20,6 +20,7 @@ Examples:
   tts run --tasks tasks.jsonl --agent my_agent:solve -s rtv@8 --judge my_judge:judge --dry-run
   tts run --tasks tasks.jsonl --model openai/gpt-5-mini --answer boxed -s vote@8 --max-cost 5
   tts run --tasks tasks.jsonl --model openai/qwen3 --base-url http://localhost:8000/v1 -s short-3@8
+  tts run --tasks tasks.jsonl --agent my_agent:solve -s rtv@16 --executor ray --address auto --workers 64
   tts run --tasks tasks.jsonl --model openai/gpt-5 --judge anthropic/claude-sonnet-4-5 -s rtv@8
 
 \b
@@ -143,6 +144,12 @@ def run(
     rollout_usd: options.RolloutUsd = None,
     rollout_tokens: options.RolloutTokens = None,
     rollout_seconds: options.RolloutSeconds = None,
+    executor: where.Name = where.ExecutorName.local,
+    address: where.Address = "",
+    cpus: where.Cpus = None,
+    memory: where.Memory = None,
+    resource: where.Resources = None,
+    working_dir: where.WorkingDir = None,
 ) -> None:
     """Run strategies on your tasks with a model or with your agent.
 
@@ -194,6 +201,14 @@ def run(
         bound=budget_of(rollout_usd, rollout_tokens, rollout_seconds),
         seed=seed,
         workers=workers,
+        where=where.Where(
+            name=executor,
+            address=address,
+            cpus=cpus,
+            memory_gib=memory,
+            resources=tuple(resource or ()),
+            working_dir=working_dir,
+        ),
     )
     if dry_run:
         dry(request, as_json=as_json)

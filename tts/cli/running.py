@@ -21,6 +21,7 @@ from tts.cli.results import finish
 from tts.cli.sandboxed import sandbox_of
 from tts.cli.tasks import TaskFile, read_tasks
 from tts.cli.testing import Testing, wants_tester
+from tts.cli.where import Where
 from tts.equivalence import equivalence
 from tts.errors import UsageError
 from tts.experiment import FLAGS, Experiment
@@ -62,6 +63,7 @@ class Request:
     bound: Budget
     seed: int
     workers: int
+    where: Where = Where()
 
 
 def experiment_of(request: Request) -> Experiment:
@@ -90,6 +92,7 @@ def experiment_of(request: Request) -> Experiment:
         budget=request.budget,
         task_budget=request.task_budget,
         workers=request.workers,
+        where=request.where.executors(),
         grade=request.grade,
     )
 
@@ -163,7 +166,8 @@ def execute(request: Request, *, grace_seconds: float, as_json: bool) -> None:
             say(ceiling_line(found, request.budget, flags_of(request)))
         return await play(experiment, request.place, grace_seconds=grace_seconds, n_rollouts=found.rollouts)
 
-    played = anyio.run(session)
+    with request.where.quiet():
+        played = anyio.run(session)
     if played.interrupted:
         say(resume_line())
         raise typer.Exit(130)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
 from typing import TypeVar, cast
 
 from tts.errors import UsageError
-from tts.protocols import Agent, Grader, Judge, Runner, Summarizer, Tester, Work, Workspaces
+from tts.protocols import Agent, Executor, Grader, Judge, Runner, Summarizer, Tester, Work, Workspaces
 from tts.types import Effect
 
 from .distil import DistilRunner
@@ -44,6 +45,15 @@ class LocalExecutor:
         if kind != "grade":
             await self._readiness.check()
         return cast(Sequence[T], await self._runners[kind].perform(effects, work))
+
+
+class Here:
+    """Effects are carried out in the process of the run; implements `tts.protocols.Executors`."""
+
+    @asynccontextmanager
+    async def open(self, players: Callable[[], Executor]) -> AsyncGenerator[Executor]:
+        """Return what `players` makes."""
+        yield players()
 
 
 def local(

@@ -7,7 +7,7 @@ from contextlib import aclosing, asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
 from tts.models.chat import Ask, Began, Billed, Delta, Ended, Event, Settings, Stop
-from tts.models.closing import Raw, posted
+from tts.models.closing import Raw, part, posted
 from tts.models.listing import known
 from tts.types import Usage
 
@@ -83,7 +83,7 @@ async def _events(stream: AsyncIterator[Raw]) -> AsyncGenerator[Event]:
     async for event in stream:
         kind = event.get("type")
         if kind == "message_start":
-            usage = counted(usage, event["message"].get("usage") or {})
+            usage = counted(usage, part(event["message"], "usage"))
             yield Began(usage)
         elif kind == "content_block_delta":
             delta = event["delta"]
@@ -93,7 +93,7 @@ async def _events(stream: AsyncIterator[Raw]) -> AsyncGenerator[Event]:
                 yield Delta(0, thinking=delta["thinking"])
         elif kind == "message_delta":
             stop = STOPS.get(event["delta"].get("stop_reason") or "", "end")
-            usage = counted(usage, event.get("usage") or {})
+            usage = counted(usage, part(event, "usage"))
         elif kind == "message_stop":
             yield Ended(0, stop)
             yield Billed(usage)
@@ -108,7 +108,7 @@ def counted(usage: Usage, told: Raw) -> Usage:
     write = _known(told, "cache_creation_input_tokens", usage.cache_write_tokens)
     before = usage.input_tokens - usage.cached_input_tokens - usage.cache_write_tokens
     plain = _known(told, "input_tokens", before)
-    details = told.get("output_tokens_details") or {}
+    details = part(told, "output_tokens_details")
     return Usage(
         calls=1,
         input_tokens=plain + read + write,

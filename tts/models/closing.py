@@ -1,4 +1,4 @@
-"""An answer as a stream of JSON events, closed at once whatever happens, so that a cancelled one costs no more."""
+"""An answer as a stream of JSON events, closed at once whatever happens: a cancelled one costs no more."""
 
 from __future__ import annotations
 
@@ -12,6 +12,12 @@ GRACE_SECONDS = 5.0
 
 Raw: TypeAlias = Mapping[str, Any]
 """An event or a part of one, as the provider wrote it."""
+
+
+def part(of: Raw, name: str) -> Raw:
+    """Return a part of an event that has parts itself, empty where it is missing or null."""
+    found: Raw | None = of.get(name)
+    return found or {}
 
 
 class Closable(Protocol):

@@ -7,7 +7,7 @@ from contextlib import aclosing, asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
 from tts.models.chat import Ask, Began, Billed, Delta, Ended, Event, Settings, Stop
-from tts.models.closing import Raw, posted
+from tts.models.closing import Raw, part, posted
 from tts.models.listing import known
 from tts.types import Usage
 
@@ -76,9 +76,10 @@ async def _events(stream: AsyncIterator[Raw], logprobs: int) -> AsyncGenerator[E
         if not began:
             began = True
             yield Began()
-        for choice in chunk.get("choices") or ():
-            index, said = choice.get("index", 0), choice.get("delta") or {}
-            delta = _delta(index, said, _likeliest(choice.get("logprobs"), logprobs))
+        choices: Sequence[Raw] = chunk.get("choices") or ()
+        for choice in choices:
+            index, said = choice.get("index", 0), part(choice, "delta")
+            delta = _delta(index, said, _likeliest(part(choice, "logprobs"), logprobs))
             if delta is not None:
                 yield delta
             if said.get("refusal"):
@@ -89,12 +90,11 @@ async def _events(stream: AsyncIterator[Raw], logprobs: int) -> AsyncGenerator[E
             yield Billed(usage_of(chunk["usage"]))
 
 
-def _likeliest(told: Raw | None, n: int) -> tuple[tuple[float, ...], ...]:
+def _likeliest(told: Raw, n: int) -> tuple[tuple[float, ...], ...]:
     """Return the log-probabilities of the n likeliest tokens at each place; nothing where n is 0."""
-    tokens = (told.get("content") or told.get("refusal") or ()) if told and n else ()
-    return tuple(
-        tuple(float(one["logprob"]) for one in (token.get("top_logprobs") or ())[:n]) for token in tokens
-    )
+    tokens: Sequence[Raw] = (told.get("content") or told.get("refusal") or ()) if n else ()
+    likeliest: list[Sequence[Raw]] = [token.get("top_logprobs") or () for token in tokens]
+    return tuple(tuple(float(one["logprob"]) for one in some[:n]) for some in likeliest)
 
 
 def _delta(index: int, said: Raw, logprobs: tuple[tuple[float, ...], ...]) -> Delta | None:
@@ -107,8 +107,8 @@ def _delta(index: int, said: Raw, logprobs: tuple[tuple[float, ...], ...]) -> De
 
 def usage_of(usage: Raw) -> Usage:
     """Return a request's usage in our words."""
-    prompt = usage.get("prompt_tokens_details") or {}
-    output = usage.get("completion_tokens_details") or {}
+    prompt = part(usage, "prompt_tokens_details")
+    output = part(usage, "completion_tokens_details")
     return Usage(
         calls=1,
         input_tokens=usage.get("prompt_tokens") or 0,

@@ -7,7 +7,7 @@ from contextlib import aclosing, asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
 from tts.models.chat import Ask, Began, Billed, Delta, Ended, Event, Settings, Stop
-from tts.models.closing import Raw, posted
+from tts.models.closing import Raw, part, posted
 from tts.models.faults import Failed
 from tts.models.listing import known
 from tts.types import Usage
@@ -70,22 +70,22 @@ async def _events(stream: AsyncIterator[Raw]) -> AsyncGenerator[Event]:
             refused = refused or kind == "response.refusal.delta"
             yield Delta(0, text=event["delta"])
         elif kind in ("response.failed", "error"):
-            if usage := (event.get("response") or {}).get("usage"):
+            if usage := part(part(event, "response"), "usage"):
                 yield Billed(usage_of(usage))
             raise _failure(event)
         elif kind in ("response.completed", "response.incomplete"):
             yield Ended(0, _stop(event["response"], refused=refused))
-            if usage := event["response"].get("usage"):
+            if usage := part(event["response"], "usage"):
                 yield Billed(usage_of(usage))
 
 
 def _failure(event: Raw) -> Failed:
-    error = (event.get("response") or {}).get("error") or event
+    error = part(part(event, "response"), "error") or event
     return Failed(str(error.get("code") or ""), str(error.get("message") or ""))
 
 
 def _stop(response: Raw, *, refused: bool) -> Stop:
-    reason = (response.get("incomplete_details") or {}).get("reason")
+    reason = part(response, "incomplete_details").get("reason")
     if refused or reason == "content_filter":
         return "refused"
     return "length" if reason == "max_output_tokens" else "end"
@@ -93,7 +93,7 @@ def _stop(response: Raw, *, refused: bool) -> Stop:
 
 def usage_of(usage: Raw) -> Usage:
     """Return a request's usage in our words."""
-    read, made = usage.get("input_tokens_details") or {}, usage.get("output_tokens_details") or {}
+    read, made = part(usage, "input_tokens_details"), part(usage, "output_tokens_details")
     return Usage(
         calls=1,
         input_tokens=usage["input_tokens"],

@@ -89,7 +89,7 @@ def _published(usage: Usage, name: str) -> tuple[float, float] | None:
 
 @cache
 def _is_listed(name: str) -> bool:
-    """Whether a model has a price; kept, since the package looks through all its models for an unknown one."""
+    """Whether a model has a price; kept, since the package looks through all models for one it lacks."""
     import genai_prices
 
     return _calculated(genai_prices.Usage(), name) is not None

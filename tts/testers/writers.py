@@ -164,6 +164,9 @@ class _Deaf:
     def steps(self, key: str) -> Sequence[Step]:
         raise KeyError(key)
 
+    def began(self) -> None:
+        """It begins at once."""
+
     def record(self, step: Step) -> None:
         """Steps are not kept."""
 

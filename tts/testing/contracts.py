@@ -216,6 +216,9 @@ class _Heard:
     def steps(self, key: str) -> Sequence[Step]:
         raise KeyError(key)
 
+    def began(self) -> None:
+        """It begins at once."""
+
     def record(self, step: Step) -> None:
         self.steps_heard.append(step)
 

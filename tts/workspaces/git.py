@@ -6,6 +6,7 @@ from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from anyio import CancelScope, to_thread
 
@@ -63,9 +64,14 @@ class GitWorkspaces:
         max_patch_bytes: int = 16 * MIB,
         keep: int = 8,
     ) -> None:
+        self._given = root, depth, max_patch_bytes, keep
         self._root = Root(root)
         self._templates = Templates(self._root, depth, keep)
         self._max_patch_bytes = max_patch_bytes
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """In another process, or on another machine, it makes clones of its own."""
+        return _again, self._given
 
     @asynccontextmanager
     async def open(self, task: Task) -> AsyncGenerator[GitWorkspace]:
@@ -82,3 +88,7 @@ class GitWorkspaces:
             finally:
                 with CancelScope(shield=True):
                     await to_thread.run_sync(remove, place)
+
+
+def _again(root: Path | None, depth: int | None, max_patch_bytes: int, keep: int) -> GitWorkspaces:
+    return GitWorkspaces(root, depth=depth, max_patch_bytes=max_patch_bytes, keep=keep)

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from tts.cli import options as shared
+from tts.cli import where
 from tts.cli.swebench import options as ours
 from tts.errors import UsageError
 
@@ -94,6 +95,12 @@ def run(
     rollout_usd: shared.RolloutUsd = None,
     rollout_tokens: shared.RolloutTokens = None,
     rollout_seconds: shared.RolloutSeconds = None,
+    executor: where.Name = where.ExecutorName.local,
+    address: where.Address = "",
+    cpus: where.Cpus = None,
+    memory: where.Memory = None,
+    resource: where.Resources = None,
+    working_dir: where.WorkingDir = None,
 ) -> None:
     """Take SWE-bench instances through strategies.
 
@@ -152,6 +159,14 @@ def run(
         task_budget=shared.budget_of(task_max_cost),
         seed=seed,
         workers=workers,
+        where=where.Where(
+            name=executor,
+            address=address,
+            cpus=cpus,
+            memory_gib=memory,
+            resources=tuple(resource or ()),
+            working_dir=working_dir,
+        ),
     )
     if dry_run:
         dry(request, as_json=as_json)

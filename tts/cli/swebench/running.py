@@ -22,6 +22,7 @@ from tts.cli.swebench.cast import MINI, UNSAFE, Players
 from tts.cli.swebench.keeping import Predictions, Trajectories
 from tts.cli.swebench.pools import check_selecting, check_size, pooled
 from tts.cli.swebench.selection import Selection, remember
+from tts.cli.where import Where
 from tts.errors import UsageError
 from tts.events import Event, Listener
 from tts.experiment import FLAGS, Experiment, strategy_of
@@ -50,6 +51,7 @@ class Request:
     task_budget: Budget
     seed: int
     workers: int
+    where: Where = Where()
 
 
 def strategies_of(given: Sequence[str], attempts: int | None, place: Path) -> tuple[str, ...]:
@@ -111,6 +113,7 @@ def experiment_of(request: Request) -> Experiment:
         budget=request.budget,
         task_budget=request.task_budget,
         workers=request.workers,
+        where=request.where.executors(),
         window=max(WINDOW, request.workers),
         grade="none",
     )
@@ -169,7 +172,8 @@ def execute(request: Request, *, grace_seconds: float, as_json: bool) -> None:
             say(ceiling_line(found, request.budget, FLAGS))
         return await perform(experiment, request, n_rollouts=found.rollouts, grace_seconds=grace_seconds)
 
-    played = anyio.run(session)
+    with request.where.quiet():
+        played = anyio.run(session)
     if played.interrupted:
         say(resume_line())
         raise typer.Exit(130)

@@ -1,0 +1,130 @@
+"""Letters between an effect on a worker and its run: an actor on the run's node holds them until taken."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+from collections.abc import Mapping, Sequence
+from typing import Any, TypeAlias, TypeVar
+
+import ray
+
+from tts.types import Step, Usage
+
+T = TypeVar("T")
+
+Letter: TypeAlias = tuple[str, tuple[Any, ...]]
+"""The name of a method of `Work`, and its arguments."""
+
+PAUSE_SECONDS = 0.05
+"""News of how far an effect has come leaves at most so often; what was used leaves at once."""
+
+
+class Post:
+    """The actor. `tell` and `ask` are for workers, `take` and `answer` for the run."""
+
+    def __init__(self) -> None:
+        self._letters: list[tuple[int, int | None, Sequence[Letter]]] = []
+        self._news = asyncio.Event()
+        self._asked: dict[int, asyncio.Future[Any]] = {}
+        self._n = 0
+
+    async def tell(self, call: int, letters: Sequence[Letter]) -> None:
+        """Keep letters of a call for the run."""
+        self._put(call, None, letters)
+
+    async def ask(self, call: int, letter: Letter) -> Any:
+        """Return the run's answer to a letter; an exception is returned as it is."""
+        self._n += 1
+        number, answer = self._n, asyncio.get_running_loop().create_future()
+        self._asked[number] = answer
+        self._put(call, number, [letter])
+        return await answer
+
+    async def take(self) -> list[tuple[int, int | None, Sequence[Letter]]]:
+        """Return what has come: calls, the number of the question or None, and letters; waits for any."""
+        await self._news.wait()
+        self._news.clear()
+        taken, self._letters = self._letters, []
+        return taken
+
+    async def answer(self, number: int, value: Any) -> None:
+        """Answer a question."""
+        self._asked.pop(number).set_result(value)
+
+    def _put(self, call: int, number: int | None, letters: Sequence[Letter]) -> None:
+        self._letters.append((call, number, letters))
+        self._news.set()
+
+
+class Letters:
+    """What an effect on a worker is lent; implements `tts.protocols.Work`, for any thread.
+
+    The last letters, which have not left when the effect ends, are its `rest`.
+    """
+
+    def __init__(self, post: Any, call: int) -> None:
+        self._post = post
+        self._call = call
+        self._unsent: list[Letter] = []
+        self._sent_at = float("-inf")
+        self._lock = threading.Lock()
+        self.n_sent = 0
+
+    @property
+    def rest(self) -> list[Letter]:
+        """What has not left."""
+        return self._unsent
+
+    def load(self, key: str, returns: type[T]) -> T:
+        """Return a stored result."""
+        loaded: T = self._ask("load", key, returns)
+        return loaded
+
+    def steps(self, key: str) -> Sequence[Step]:
+        """Return a stored trajectory."""
+        steps: Sequence[Step] = self._ask("steps", key)
+        return steps
+
+    def began(self) -> None:
+        """Say that a worker has taken the effect up."""
+        self._tell("began", at_once=True)
+
+    def record(self, step: Step) -> None:
+        """Keep a step and its usage."""
+        self._tell("record", step, at_once=True)
+
+    def spend(self, usage: Usage) -> None:
+        """Keep usage that belongs to no step."""
+        self._tell("spend", usage, at_once=True)
+
+    def progress(
+        self, length: float | None, *, thought: bool = False, signals: Mapping[str, float] | None = None
+    ) -> None:
+        """Pass on how far the rollout has come; of what comes close together, the last is passed on."""
+        with self._lock:
+            if self._unsent and self._unsent[-1][0] == "progress":
+                _, (_, before, earlier) = self._unsent.pop()
+                thought, signals = thought or before, earlier if signals is None else signals
+        self._tell("progress", length, thought, signals, at_once=thought)
+
+    def _tell(self, name: str, *arguments: Any, at_once: bool = False) -> None:
+        with self._lock:
+            self._unsent.append((name, arguments))
+            if at_once or time.monotonic() - self._sent_at >= PAUSE_SECONDS:
+                self._send()
+
+    def _send(self) -> None:
+        if self._unsent:
+            self._post.tell.remote(self._call, self._unsent)
+            self.n_sent += len(self._unsent)
+            self._unsent, self._sent_at = [], time.monotonic()
+
+    def _ask(self, name: str, *arguments: Any) -> Any:
+        with self._lock:
+            self._send()
+        answer = ray.get(self._post.ask.remote(self._call, (name, arguments)))
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
