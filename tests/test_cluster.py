@@ -180,6 +180,18 @@ def test_a_node_that_cannot_play_stops_the_run_in_one_line(cluster: Cluster, tmp
         run(experiment(cluster, agents.unusable, tasks()), tmp_path)
 
 
+def test_a_module_that_the_nodes_lack_stops_the_run_in_one_line(cluster: Cluster, tmp_path: Path) -> None:
+    module = tmp_path / "gone_agent.py"
+    module.write_text("async def solve(task):\n    return 'x'\n")
+    sys.path.append(str(tmp_path))
+    try:
+        from gone_agent import solve  # type: ignore[import-not-found]
+    finally:
+        sys.path.remove(str(tmp_path))
+    with pytest.raises(UsageError, match=r"cannot load a player.*gone_agent.*working directory"):
+        run(experiment(cluster, solve, tasks()), tmp_path / "run")
+
+
 def test_workspaces_are_made_where_the_effect_runs(cluster: Cluster, tmp_path: Path) -> None:
     repo = tmp_path / "repo"
     repo.mkdir()

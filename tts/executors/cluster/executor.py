@@ -7,6 +7,7 @@ import logging
 import os
 import signal
 import socket
+import sys
 import threading
 from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import asynccontextmanager
@@ -16,14 +17,13 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from uuid import uuid4
 
 import anyio
-import ray
 from ray.exceptions import RayError, RayTaskError
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 import tts
 from tts.errors import Infra, LimitReached, Moved, TtsError, UsageError
-from tts.executors.cluster.post import Letter, Post
-from tts.executors.cluster.worker import carry_out
+from tts.executors.cluster.post import RAY, Letter, Post
+from tts.executors.cluster.worker import Company, carry_out
 from tts.protocols import Executor, Work
 from tts.types import Effect
 
@@ -32,8 +32,6 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-RAY: Any = ray
-"""Ray, whose own types are known in part only."""
 GRACE_SECONDS = 30.0
 """So long may a cancelled effect clean up before its worker is killed."""
 REACH_SECONDS = 10.0
@@ -76,12 +74,11 @@ class Call:
 class RayExecutor:
     """Ships effects to the cluster; those of other kinds are carried out here."""
 
-    def __init__(self, cluster: RayCluster, here: Executor, players: Any, post: Any) -> None:
+    def __init__(self, cluster: RayCluster, here: Executor, company: Any, post: Any) -> None:
         self._cluster = cluster
         self._here = here
-        self._players = players
+        self._company = company
         self._post = post
-        self._run = uuid4().hex
         self._numbers = count()
         self._calls: dict[int, Call] = {}
         self._task: Any = RAY.remote(max_retries=0)(carry_out)
@@ -100,9 +97,7 @@ class RayExecutor:
         self._calls[number] = call
         task = self._task.options(**self._cluster.needed_by(kind).options, name=f"tts {kind}")
         try:
-            shipped = task.remote(
-                self._post, self._run, number, self._players, list(effects), tts.__version__
-            )
+            shipped = task.remote(self._post, self._company, number, list(effects))
             results: Sequence[T]
             results, rest, n_sent = await _result(shipped)
             await call.heard(n_sent)
@@ -231,11 +226,14 @@ def _check(cluster: RayCluster) -> None:
 
 
 def _sent(players: Callable[[], Executor]) -> Any:
+    """Return the players, on their way to all nodes."""
     try:
-        return RAY.put(players)
+        pickled: bytes = RAY.cloudpickle.dumps(players)
     except Exception as error:  # noqa: BLE001 - whatever a player's parts raise as they are pickled
         said = str(error).strip().partition("\n")[0]
         raise UsageError(f"a player cannot be sent to the cluster: {said}") from None
+    path = tuple(os.path.abspath(place) for place in sys.path)
+    return RAY.put(Company(uuid4().hex, pickled, path, tts.__version__))
 
 
 def _post() -> Any:

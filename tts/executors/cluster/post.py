@@ -17,6 +17,8 @@ T = TypeVar("T")
 Letter: TypeAlias = tuple[str, tuple[Any, ...]]
 """The name of a method of `Work`, and its arguments."""
 
+RAY: Any = ray
+"""Ray, whose own types are known in part only."""
 PAUSE_SECONDS = 0.05
 """News of how far an effect has come leaves at most so often; what was used leaves at once."""
 
@@ -124,7 +126,7 @@ class Letters:
     def _ask(self, name: str, *arguments: Any) -> Any:
         with self._lock:
             self._send()
-        answer = ray.get(self._post.ask.remote(self._call, (name, arguments)))
+        answer = RAY.get(self._post.ask.remote(self._call, (name, arguments)))
         if isinstance(answer, Exception):
             raise answer
         return answer
