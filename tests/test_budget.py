@@ -16,9 +16,10 @@ from tts_strategies.rtv import RTV
 from tts_strategies.sample import Sample
 
 from tts.budget import NAMES, SLACK, ZERO, Account, Amount, amount, charge
+from tts.course import choose
 from tts.errors import Refused
 from tts.executors.local import local
-from tts.experiment import choose, strategy_of
+from tts.experiment import strategy_of
 from tts.ledger import Ledger
 from tts.pipeline import Pipeline
 from tts.protocols import Attempt, Work

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import importlib
+import os
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -14,12 +17,14 @@ from tts_strategies.race import Race
 from tts_strategies.refine import Refine
 from tts_strategies.rtv import RTV
 from tts_strategies.sample import Sample
+from tts_strategies.vote import Vote
 
+from tts.basis import basis
 from tts.budget import amount
 from tts.ceiling import ceiling
 from tts.comparison import Comparison
 from tts.errors import UsageError
-from tts.events import Ended, Event, Noticed
+from tts.events import Chosen, Ended, Event, Found, Noticed, Started
 from tts.experiment import Experiment, strategy_of
 from tts.graders import ExpectedAnswer, FunctionGrader
 from tts.pipeline import Pipeline
@@ -371,3 +376,41 @@ def test_a_listener_that_raises_harms_nobody(tmp_path: Path) -> None:
 
     choices = ran(tmp_path, Player(), listeners=[broken])
     assert all(c.winner for c in choices.values())
+
+
+def test_a_choice_stands_until_something_that_it_rests_on_changes(tmp_path: Path) -> None:
+    def found(experiment: Experiment) -> int:
+        events = list[Event]()
+        anyio.run(replace(experiment, listeners=[events.append]).run, tmp_path).close()
+        assert not [event for event in events if isinstance(event, Started)]
+        assert [event.strategy for event in events if isinstance(event, Chosen)] == ["vote@3"]
+        return sum(isinstance(event, Found) for event in events)
+
+    async def answer(task: Task, attempt: Attempt) -> Rollout:
+        return Rollout(answer=str(attempt.seed % 2))
+
+    agent = ScriptedAgent(answer, bound=Budget(seconds=9))
+    asked = Experiment(tasks=[Task("t", "x")], strategies=["vote@3"], agent=agent)
+    anyio.run(asked.run, tmp_path).close()
+    assert found(asked) == 0
+    assert found(replace(asked, task_budget=Budget(rollouts=5))) == 3
+    assert found(replace(asked, task_budget=Budget(rollouts=5))) == 0
+    assert found(replace(asked, strategies=[Pipeline(Sample(3), Vote(), name="vote@3")])) == 3
+
+
+def test_what_a_choice_rests_on_is_known_where_its_stages_are_in_files(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "own_stage.py").write_text(
+        "class Own:\n    async def __call__(self, pool, scope):\n        pass\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    stage = importlib.import_module("own_stage").Own()
+    before = basis(Pipeline(stage), [])
+    assert before == basis(Pipeline(Pipeline(stage)), [])
+    assert before not in ("", basis(Pipeline(Sample(2)), []), basis(Pipeline(stage), [Budget(usd=1)]))
+    os.utime(tmp_path / "own_stage.py", ns=(1, 1))
+    assert before != basis(Pipeline(stage), [])
+    monkeypatch.setattr(type(stage), "__module__", "__main__")
+    assert basis(Pipeline(stage), []) == ""
+    monkeypatch.delitem(sys.modules, "own_stage")

@@ -14,8 +14,9 @@ import pytest
 from tts_strategies.race import Race
 
 from tts.agents.function import agent, as_agent, fingerprint_of
+from tts.course import choose
 from tts.errors import LimitReached, UsageError
-from tts.experiment import choose, strategy_of
+from tts.experiment import strategy_of
 from tts.protocols import Agent, Attempt
 from tts.testing import opened, strategy_run
 from tts.types import Budget, Rollout, Step, Task, Usage

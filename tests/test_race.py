@@ -15,7 +15,8 @@ import pytest
 from tts_strategies.race import Race
 from tts_strategies.sample import Sample
 
-from tts.experiment import choose, strategy_of
+from tts.course import choose
+from tts.experiment import strategy_of
 from tts.pipeline import Pipeline
 from tts.protocols import Attempt
 from tts.run import Choice

@@ -15,10 +15,11 @@ import anyio
 
 import tts
 from tts.agents.function import AgentFunction
+from tts.course import choose
 from tts.errors import UsageError
 from tts.events import Events, Listener
 from tts.executors.local import Here, local
-from tts.experiment import check_bounds, check_roles, choose, strategy_of
+from tts.experiment import check_bounds, check_roles, strategy_of
 from tts.given import store_given
 from tts.ledger import SLOTS, Ledger
 from tts.lineage import Graph, lineage, mermaid

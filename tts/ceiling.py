@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from tts.budget import ZERO, most, plus
-from tts.experiment import choose
+from tts.course import choose
 from tts.hostile import size_of
 from tts.ledger import Ledger
 from tts.models.tokens import BYTES_PER_TOKEN

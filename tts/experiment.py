@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import astuple, dataclass, field, fields, replace
+from dataclasses import astuple, dataclass, field, fields
 from functools import partial
 from pathlib import Path
-from typing import cast
 
 import anyio
 
 import tts
 from tts.agents.function import AgentFunction, as_agent
+from tts.course import Course, entrant
 from tts.errors import UsageError
-from tts.events import Chosen, Events, Listener, Noticed, TaskEnded
+from tts.events import Events, Listener, Noticed
 from tts.executors.local import Here, local
-from tts.grading import grade_choices
 from tts.ledger import SLOTS, STOPPED, Ledger
 from tts.models.connections import connected
 from tts.pipeline import Pipeline, needs, suites
@@ -32,11 +31,11 @@ from tts.protocols import (
     templates_of,
 )
 from tts.registry import Strategy, estimator, resolve
-from tts.run import Choice, Config, Run, extend_config, read_config
-from tts.scope import Cast, Role, StrategyRun, role
+from tts.run import Config, Run, extend_config, read_config
+from tts.scope import Cast, Role, role
 from tts.store import Store
 from tts.suites import WAYS
-from tts.types import Budget, Pool, Task
+from tts.types import Budget, Task
 
 NO_TASK = Task("", "")
 """Stands for any task where only the dimensions of a bound count."""
@@ -158,50 +157,21 @@ class Experiment:
         ):
             if interrupt is not None:
                 group.start_soon(_interrupted, interrupt, ledger)
-            await self._all_tasks(ledger, strategies)
+            course = Course(
+                ledger=ledger,
+                entrants=[
+                    entrant(s, self.task_budget, in_words=s.name in self.strategies) for s in strategies
+                ],
+                cast=self.cast,
+                seed=self.seed,
+                budget=budget,
+                grader=self.grader,
+                grade=self.grade,
+            )
+            await course.run(self.tasks, self.window)
             group.cancel_scope.cancel()
         if ledger.unusable is not None:
             raise UsageError(str(ledger.unusable))
-
-    async def _all_tasks(self, ledger: Ledger, strategies: Sequence[Strategy]) -> None:
-        window = anyio.CapacityLimiter(self.window)
-
-        async def one(task: Task) -> None:
-            try:
-                await self._task(task, strategies, ledger)
-            finally:
-                window.release_on_behalf_of(task.id)
-
-        async with anyio.create_task_group() as group:
-            for task in self.tasks:
-                await window.acquire_on_behalf_of(task.id)
-                if ledger.stopping:
-                    return
-                group.start_soon(one, task)
-
-    async def _task(self, task: Task, strategies: Sequence[Strategy], ledger: Ledger) -> None:
-        await ledger.store.save_task(task)
-        choices: dict[str, Choice] = {}
-
-        async def choose(strategy: Strategy) -> None:
-            choices[strategy.name] = await self._choose(task, strategy, ledger)
-
-        async with anyio.create_task_group() as group:
-            for strategy in strategies:
-                group.start_soon(choose, strategy)
-        await self._grade(task, list(choices.values()), ledger)
-        ledger.events.emit(TaskEnded(task.id))
-
-    async def _choose(self, task: Task, strategy: Strategy, ledger: Ledger) -> Choice:
-        work = StrategyRun(task, ledger, self.cast, self.seed, self.task_budget)
-        choice = await choose(work, strategy)
-        await ledger.store.save_outcome(task.id, strategy.name, choice)
-        ledger.events.emit(Chosen(task.id, strategy.name, choice.incomplete, choice.error))
-        return choice
-
-    async def _grade(self, task: Task, choices: Sequence[Choice], ledger: Ledger) -> None:
-        if self.grader is not None and self.grade != "none":
-            await grade_choices(ledger, self.grader, task, choices, which=self.grade, seed=self.seed)
 
     async def _save_config(
         self, store: Store, strategies: Sequence[Strategy], estimators: Sequence[str], events: Events
@@ -232,32 +202,6 @@ class Experiment:
             "tester": self.tester,
             "grader": self.grader if self.grade != "none" else None,
         }
-
-
-async def choose(work: StrategyRun, strategy: Strategy, pool: Pool = Pool()) -> Choice:
-    """Run a strategy on a task and return its choice; a stage that raises becomes the choice's error."""
-    error = ""
-    try:
-        pool = await strategy.run(pool, work.scope())
-    except Exception as raised:  # noqa: BLE001 - one strategy's error must not harm the others
-        error = "; ".join(_reasons(raised))
-        pool = replace(pool, incomplete=True)
-    winner = pool.winner
-    return Choice(
-        task_id=work.task.id,
-        strategy=strategy.name,
-        text=strategy.text,
-        pool=pool.keys,
-        winner=winner.key if winner else "",
-        incomplete=pool.incomplete or bool(work.refusals),
-        unfinished=work.unfinished,
-        setting=work.setting,
-        refusals=tuple(dict.fromkeys(work.refusals)),
-        error=error,
-        spending=work.spending,
-        stages=work.trace(pool),
-        used=tuple(key for key, use in work.uses.items() if use.kind == "rollout"),
-    )
 
 
 def strategy_of(given: str | Stage) -> Strategy:
@@ -317,13 +261,6 @@ def _is_strategy(text: str) -> bool:
     except UsageError:
         return False
     return True
-
-
-def _reasons(error: BaseException) -> list[str]:
-    if isinstance(error, BaseExceptionGroup):
-        inner = cast(tuple[BaseException, ...], error.exceptions)  # pyright: ignore[reportUnknownMemberType]
-        return [reason for one in inner for reason in _reasons(one)]
-    return [f"{type(error).__name__}: {error}"]
 
 
 async def _interrupted(interrupt: anyio.Event, ledger: Ledger) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import anyio
 
@@ -24,10 +24,12 @@ async def grade_choices(
     """
     keys = (key for c in choices for key in (c.used if which == "all" else (c.winner,)) if key)
     performer, bound = grader.fingerprint, bound_of(grader)
-    known = _graded(ledger.store, performer, task)
+    graded = _graded(ledger.store, performer, task)
+    outputs = _outputs(ledger.store, {*keys, *graded})
+    known = {outputs.get(key) for key in graded}
     new: dict[str, str] = {}
-    for key in sorted(set(keys)):
-        output = _output(ledger.store, key)
+    for key in sorted(outputs.keys() - graded):
+        output = outputs[key]
         if output and output not in known:
             new.setdefault(output, key)
     done: dict[str, Done[Grade]] = {}
@@ -43,13 +45,12 @@ async def grade_choices(
     return done
 
 
-def _graded(store: Store, performer: str, task: Task) -> set[str | None]:
-    """Return the task's outputs of which the grade by a grader of this fingerprint is stored."""
+def _graded(store: Store, performer: str, task: Task) -> set[str]:
+    """Return the rollouts of the task of which the grade by a grader of this fingerprint is stored."""
     records = store.records(kind="grade", task_id=task.id)
-    ours = (r.inputs[0] for r in records if r.performer == performer and r.result is not None)
-    return {_output(store, key) for key in ours}
+    return {r.inputs[0] for r in records if r.performer == performer and r.result is not None}
 
 
-def _output(store: Store, key: str) -> str | None:
-    record = store.find(key)
-    return record.read(Rollout).output if record else None
+def _outputs(store: Store, keys: Iterable[str]) -> dict[str, str | None]:
+    """Return what the stored ones among some rollouts would hand in."""
+    return {key: rollout.output for key, rollout in store.results(keys, Rollout)}

@@ -26,7 +26,8 @@ class Choice:
     `pool` are the keys of its last pool, best first; `winner` is one of them, or empty when there was none.
     `incomplete` says that a limit, a stop or the machine cut it short, and `refusals` why; `unfinished`
     that running again may do better, after a stop or a failure of the machine. `error` is set when a stage
-    raised. `setting` is a hash of task, seed and performers. `used` are the keys of all rollouts it used.
+    raised. `setting` is a hash of task, seed and performers, `basis` one of the code that chose and its
+    budget ("": not known). `used` are the keys of all rollouts it used.
     """
 
     task_id: str
@@ -42,6 +43,7 @@ class Choice:
     spending: Spending = Spending()
     stages: tuple[StageTrace, ...] = ()
     used: tuple[str, ...] = ()
+    basis: str = ""
 
 
 @dataclass(frozen=True, slots=True)

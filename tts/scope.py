@@ -75,8 +75,17 @@ class Cast:
     @property
     def fingerprints(self) -> dict[str, str]:
         """Who plays the roles, by role."""
+        return {name: role.fingerprint for name, role in self._roles.items()}
+
+    @property
+    def bounds(self) -> list[Budget]:
+        """The most that one effect of each role can cost, in the order of the roles."""
+        return [role.bound for role in self._roles.values()]
+
+    @property
+    def _roles(self) -> dict[str, Role]:
         roles = {f.name: getattr(self, f.name) for f in fields(self)}
-        return {name: role.fingerprint for name, role in roles.items() if role is not None}
+        return {name: role for name, role in roles.items() if role is not None}
 
 
 @dataclass(slots=True, eq=False)

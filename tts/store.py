@@ -10,7 +10,7 @@ import os
 import sqlite3
 import time
 import zlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
@@ -169,6 +169,12 @@ class Store:
         """Return the effect's result, or None where it has none yet."""
         return self._one(f"SELECT {COLUMNS} FROM records WHERE key = ? AND {RESULT}", key)
 
+    def results(self, keys: Iterable[str], returns: type[T]) -> Iterator[tuple[str, T]]:
+        """Return the results of those effects that have one, with their keys, in no order."""
+        query = f"SELECT key, result FROM records WHERE key IN (SELECT value FROM json_each(?)) AND {RESULT}"
+        for key, result in self._reader.execute(query, (json.dumps(list(keys)),)):
+            yield key, decode(zlib.decompress(result), returns)
+
     def partial(self, key: str) -> Record | None:
         """Return the longest cancelled carrying-out of an effect, or None."""
         where = "key = ? AND status = 'cancelled' ORDER BY length DESC LIMIT 1"
@@ -221,7 +227,10 @@ class Store:
         return await self.write(lambda connection: connection.execute(query, (time.time(),)).rowcount)
 
     async def save_task(self, task: Task) -> None:
-        """Store a task, replacing one of the same id."""
+        """Store a task, replacing one of the same id and other content."""
+        known = self._reader.execute("SELECT digest FROM tasks WHERE id = ?", (task.id,)).fetchone()
+        if known == (task.digest,):
+            return
         row = (task.id, task.digest, zlib.compress(encode(task)))
         await self.write(lambda connection: _replace(connection, "tasks", row))
 
@@ -234,6 +243,12 @@ class Store:
         """Store what a strategy chose on a task."""
         row = (task_id, strategy, zlib.compress(encode(body)))
         await self.write(lambda connection: _replace(connection, "outcomes", row))
+
+    def outcome(self, task_id: str, strategy: str, returns: type[T]) -> T | None:
+        """Return what a strategy chose on a task, None where nothing is stored."""
+        query = "SELECT body FROM outcomes WHERE task_id = ? AND strategy = ?"
+        row = self._reader.execute(query, (task_id, strategy)).fetchone()
+        return decode(zlib.decompress(row[0]), returns) if row is not None else None
 
     def outcomes(self, returns: type[T]) -> Iterator[T]:
         """Return what every strategy chose, by task, then in the order in which strategies sort."""

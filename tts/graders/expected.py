@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 
 import anyio.to_thread
 
@@ -26,7 +27,7 @@ class ExpectedAnswer:
         if isinstance(self.same, str):
             equivalence(self.same)
 
-    @property
+    @cached_property
     def fingerprint(self) -> str:
         """Identity for keys: the equivalence and a hash of the truths."""
         name = self.same if isinstance(self.same, str) else self.same.__qualname__
