@@ -2,8 +2,8 @@
 
     python -m benchmarks.resume [--quick] [--json]
 
-A run of 1,000 tasks with 16 rollouts each (quick: 100), chosen among and graded, is stored.  Then a process of
-its own opens it with one task more, listed last, which is the worst place: all that is stored comes before it.
+A run of 1,000 tasks with 16 rollouts each (quick: 100), chosen among and graded, is stored.  Then a process
+of its own opens it with one task more, listed last, the worst place: all that is stored comes before it.
 """
 
 from __future__ import annotations

@@ -21,7 +21,8 @@ from tts.types import Budget, digest
 def basis(strategy: Pipeline, limits: Sequence[Budget]) -> str:
     """Return a hash of the limits and of the packages that the stages are written in, tts itself included.
 
-    `limits` are those of the strategy and of each performer. Of each source file go in its name, its size and when it was written; "" where a stage is in no file.
+    `limits` are those of the strategy and of each performer. Of each source file go in its name, its size and
+    when it was written; "" where a stage is in no file.
     """
     packages = {"tts", *(type(stage).__module__.partition(".")[0] for stage in _stages(strategy))}
     files = sorted(entry for name in packages for entry in _files(name))

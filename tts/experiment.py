@@ -157,21 +157,22 @@ class Experiment:
         ):
             if interrupt is not None:
                 group.start_soon(_interrupted, interrupt, ledger)
-            course = Course(
-                ledger=ledger,
-                entrants=[
-                    entrant(s, self.task_budget, in_words=s.name in self.strategies) for s in strategies
-                ],
-                cast=self.cast,
-                seed=self.seed,
-                budget=budget,
-                grader=self.grader,
-                grade=self.grade,
-            )
-            await course.run(self.tasks, self.window)
+            await self._course(ledger, strategies).run(self.tasks, self.window)
             group.cancel_scope.cancel()
         if ledger.unusable is not None:
             raise UsageError(str(ledger.unusable))
+
+    def _course(self, ledger: Ledger, strategies: Sequence[Strategy]) -> Course:
+        cast, budget = self.cast, self.task_budget
+        return Course(
+            ledger=ledger,
+            entrants=[entrant(s, cast, budget, in_words=s.name in self.strategies) for s in strategies],
+            cast=cast,
+            seed=self.seed,
+            budget=budget,
+            grader=self.grader,
+            grade=self.grade,
+        )
 
     async def _save_config(
         self, store: Store, strategies: Sequence[Strategy], estimators: Sequence[str], events: Events
