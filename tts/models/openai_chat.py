@@ -79,7 +79,8 @@ async def _events(stream: AsyncIterator[Raw], logprobs: int) -> AsyncGenerator[E
         choices: Sequence[Raw] = chunk.get("choices") or ()
         for choice in choices:
             index, said = choice.get("index", 0), part(choice, "delta")
-            delta = _delta(index, said, _likeliest(part(choice, "logprobs"), logprobs))
+            likeliest = _likeliest(part(choice, "logprobs"), logprobs) if logprobs else ()
+            delta = _delta(index, said, likeliest)
             if delta is not None:
                 yield delta
             if said.get("refusal"):
@@ -91,8 +92,8 @@ async def _events(stream: AsyncIterator[Raw], logprobs: int) -> AsyncGenerator[E
 
 
 def _likeliest(told: Raw, n: int) -> tuple[tuple[float, ...], ...]:
-    """Return the log-probabilities of the n likeliest tokens at each place; nothing where n is 0."""
-    tokens: Sequence[Raw] = (told.get("content") or told.get("refusal") or ()) if n else ()
+    """Return the log-probabilities of the n likeliest tokens at each place."""
+    tokens: Sequence[Raw] = told.get("content") or told.get("refusal") or ()
     likeliest: list[Sequence[Raw]] = [token.get("top_logprobs") or () for token in tokens]
     return tuple(tuple(float(one["logprob"]) for one in some[:n]) for some in likeliest)
 

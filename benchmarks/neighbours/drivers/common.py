@@ -1,0 +1,61 @@
+"""What every driver does: read its job, warm up, run, and print one line of JSON.
+
+A driver runs in the environment of the program that it drives, so this stands on the standard library alone.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import resource
+import sys
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+
+SYSTEM = "You are a careful mathematician."
+
+
+@dataclass(frozen=True)
+class Job:
+    """So many tasks, samples of each, and requests at once, against the provider at `url`."""
+
+    url: str
+    tasks: int
+    samples: int
+    workers: int
+    folder: str
+    way: str = ""
+
+    def prompt(self, task: int) -> str:
+        """Return the question of a task."""
+        return f"Question {task}: what is {task} + 1? Put your final answer into \\boxed{{}}."
+
+
+def cpu_seconds() -> float:
+    """Return the processor time of this process and its ended children."""
+    both = (resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
+    return sum(used.ru_utime + used.ru_stime for used in both)
+
+
+def drive(work: Callable[[Job], int]) -> None:
+    """Run the job of the command line; `work` returns how many samples it brought home.
+
+    A first call with one task and one sample, which is not measured, lets everything load that loads late.
+    """
+    job = Job(**json.loads(sys.argv[1]))
+    work(Job(job.url, 1, 1, job.workers, job.folder + "/warm", job.way))
+    started, used = time.perf_counter(), cpu_seconds()
+    got = work(job)
+    told = {
+        "seconds": time.perf_counter() - started,
+        "cpu_seconds": cpu_seconds() - used,
+        "got": got,
+        "peak_mib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
+    }
+    print(json.dumps(told))
+
+
+def drive_async(work: Callable[[Job], Awaitable[int]]) -> None:
+    """Do as `drive` with a coroutine, in an event loop of its own each time."""
+    drive(lambda job: asyncio.run(work(job)))  # type: ignore[arg-type]
