@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import multiprocessing
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection
+from typing import Any
 
 from tts.testing.provider import ModelServer, Script, Served
 
@@ -25,11 +26,14 @@ class Provider:
 
 
 @contextmanager
-def served(make: Callable[..., Script], *arguments: object) -> Iterator[Provider]:
-    """Serve the script that `make(*arguments)` returns; `make` is a function of a module."""
+def served(make: Callable[..., Script], *arguments: object, **options: Any) -> Iterator[Provider]:
+    """Serve the script that `make(*arguments)` returns; `make` is a function of a module.
+
+    The options go to the server.
+    """
     spawn = multiprocessing.get_context("spawn")
     ours, theirs = spawn.Pipe()
-    process = spawn.Process(target=_serve, args=(theirs, make, arguments), daemon=True)
+    process = spawn.Process(target=_serve, args=(theirs, make, arguments, options), daemon=True)
     process.start()
     try:
         provider = Provider(*ours.recv())
@@ -41,8 +45,10 @@ def served(make: Callable[..., Script], *arguments: object) -> Iterator[Provider
         process.kill()
 
 
-def _serve(pipe: Connection, make: Callable[..., Script], arguments: tuple[object, ...]) -> None:
-    with ModelServer(make(*arguments), keep_asked=False) as server:
+def _serve(
+    pipe: Connection, make: Callable[..., Script], arguments: tuple[object, ...], options: Mapping[str, Any]
+) -> None:
+    with ModelServer(make(*arguments), **{"keep_asked": False, **options}) as server:
         pipe.send((server.openai_url, server.anthropic_url))
         pipe.recv()
         server.wait_until(lambda s: s.connections_open == 0)

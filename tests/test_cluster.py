@@ -20,15 +20,20 @@ import cluster_agents as agents
 import ray
 from ray.cluster_utils import Cluster
 
+from tts.agents.answers import answer_form
+from tts.agents.chat import ChatAgent
 from tts.errors import UsageError
 from tts.events import Ended, Event
 from tts.executors.cluster import Needs, RayCluster
 from tts.executors.local import Here
 from tts.experiment import Experiment
+from tts.models.names import model
+from tts.models.throttle import Limits
 from tts.protocols import Scope
 from tts.run import Run
 from tts.store import Store
 from tts.summarizers.extractive import ExtractiveSummarizer
+from tts.testing.provider import Asked, ModelServer, Says
 from tts.types import Budget, Pool, Task
 from tts.workspaces.git import GitWorkspaces
 
@@ -225,6 +230,20 @@ def ray_nodes(cluster: Cluster) -> list[dict[str, Any]]:
         return [node for node in ray.nodes() if node["Alive"]]
     finally:
         ray.shutdown()
+
+
+def test_the_limits_of_a_model_hold_over_all_nodes(cluster: Cluster, tmp_path: Path) -> None:
+    def slow(asked: Asked) -> Says:
+        return Says(r"\\boxed{42}", seconds_to_first=0.2)
+
+    with ModelServer(slow) as server:
+        one = model("openai/m", base_url=server.openai_url, limits=Limits(concurrency=1))
+        agent = ChatAgent(model=one, answer=answer_form("boxed"))
+        run(experiment(cluster, agent, tasks(), workers=4), tmp_path).close()
+        served = sorted(server.requests, key=lambda request: request.opened_at)
+    assert len(served) == 4
+    ends = [request.closed_at or 0.0 for request in served]
+    assert all(later.opened_at >= end for later, end in zip(served[1:], ends, strict=False))
 
 
 def test_what_no_node_has_or_nobody_can_send_is_said_before_anything_runs(

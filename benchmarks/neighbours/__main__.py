@@ -2,9 +2,9 @@
 
     python -m benchmarks.neighbours [--tasks N] [--repeats N] [--only PROGRAM …] [--works LETTERS] [--quick]
 
-Each program runs in an environment of its own under benchmarks/.venvs, made at the first run.  The lines take
-turns, and every figure is the median over the repeats.  Results go to docs/benchmarks as JSON, a table and a
-plot; `--quick` measures floor and tts alone and writes nothing.
+Each program runs in an environment of its own under benchmarks/.venvs, made at the first run.  A driver warms
+up and then does its work so many times; every figure is the median of those.  Results go to docs/benchmarks
+as JSON, a table and a plot; `--quick` measures floor and tts alone and writes nothing.
 """
 
 from __future__ import annotations
@@ -13,32 +13,31 @@ import argparse
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import product
 
 from benchmarks.__main__ import circumstances
 from benchmarks.goals import Figure, report
 from benchmarks.neighbours import telling
 from benchmarks.neighbours.lines import LINES, REQUIREMENTS, Line, prepare
-from benchmarks.neighbours.measuring import Measured, Run, Work, measure, works
+from benchmarks.neighbours.measuring import Measured, Work, measure, works
 
 Table = Mapping[str, Mapping[str, Measured]]
 """What was measured, by the letter of the work and the name of the line."""
 
 
 def measured(lines: Sequence[Line], chosen: Sequence[Work], repeats: int) -> Table:
-    """Run every line on every work, so many times in turns; a driver that fails leaves that line out."""
-    runs: dict[str, dict[str, list[Run]]] = {work.letter: {} for work in chosen}
-    for work in chosen:
-        for number in range(repeats):
-            for line in lines:
-                try:
-                    run = measure(line, work)
-                except subprocess.CalledProcessError as error:
-                    print(f"{line.name} failed: {error.stderr.strip()[-300:]}", file=sys.stderr)
-                    continue
-                runs[work.letter].setdefault(line.name, []).append(run)
-                told = f"({work.letter}) {number + 1}/{repeats} {line.name}: {run.rate:.1f} samples a second"
-                print(told, file=sys.stderr, flush=True)
-    return {letter: {name: Measured(many) for name, many in found.items()} for letter, found in runs.items()}
+    """Run every line on every work, so many times; a driver that fails leaves that line out."""
+    found: dict[str, dict[str, Measured]] = {work.letter: {} for work in chosen}
+    for work, line in product(chosen, lines):
+        try:
+            one = Measured(measure(line, work, repeats))
+        except subprocess.CalledProcessError as error:
+            print(f"{line.name} failed: {error.stderr.strip()[-300:]}", file=sys.stderr)
+            continue
+        found[work.letter][line.name] = one
+        rate = one.middle(lambda run: run.rate)
+        print(f"({work.letter}) {line.name}: {rate:.1f} samples a second", file=sys.stderr, flush=True)
+    return found
 
 
 def figures(table: Table) -> Iterator[Figure]:
@@ -71,7 +70,7 @@ def _beside_the_best(
 def main(flags: Sequence[str] | None = None) -> int:
     """Measure, write, print and return the exit code."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.neighbours", description=__doc__)
-    parser.add_argument("--tasks", type=int, default=1000, help="tasks of (b) to (d)")
+    parser.add_argument("--tasks", type=int, default=50, help="tasks of (b) to (d)")
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--only", nargs="*", metavar="PROGRAM", help="these programs beside floor and tts")
     parser.add_argument("--works", default="abcd", metavar="LETTERS")

@@ -8,7 +8,8 @@ import subprocess
 import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
-from statistics import median
+from statistics import fmean, median
+from typing import Any
 
 from benchmarks.neighbours import provider
 from benchmarks.neighbours.lines import HERE, Line
@@ -39,8 +40,8 @@ class Run:
     cpu_seconds: float
     got: int
     peak_mib: float
-    requests: int
-    lost: int
+    requests: float
+    lost: float
 
     @property
     def rate(self) -> float:
@@ -64,8 +65,10 @@ def works(tasks: int) -> list[Work]:
     ]
 
 
-def measure(line: Line, work: Work) -> Run:
-    """Run a driver once, and return what it came to.
+def measure(line: Line, work: Work, repeats: int) -> list[Run]:
+    """Run a driver once, which does the work so many times, and return what each came to.
+
+    Requests and lost samples are told for all together, so each run has its share.
 
     Raises:
         subprocess.CalledProcessError: the driver failed.
@@ -78,15 +81,16 @@ def measure(line: Line, work: Work) -> Run:
             "workers": work.workers,
             "folder": folder,
             "way": line.way,
+            "repeats": repeats,
         }
         command = [str(line.python), str(HERE / "drivers" / f"{line.driver}.py"), json.dumps(job)]
         environment = {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
         done = subprocess.run(command, check=True, capture_output=True, text=True, env=environment)
-    told = json.loads(done.stdout.strip().splitlines()[-1])
+    told: list[dict[str, Any]] = json.loads(done.stdout.strip().splitlines()[-1])
     answered = sum(request.status == 200 for request in server.requests[1:])  # the first warms up
-    return Run(
-        **told, requests=len(server.requests) - 1, lost=max(0, _samples(line, work, answered) - told["got"])
-    )
+    lost = max(0, _samples(line, work, answered) - sum(one["got"] for one in told))
+    requests = (len(server.requests) - 1) / repeats
+    return [Run(**one, requests=requests, lost=lost / repeats) for one in told]
 
 
 def _samples(line: Line, work: Work, answered: int) -> int:
@@ -113,9 +117,9 @@ class Measured:
         return (max(rates) - min(rates)) / 2 / (median(rates) or 1.0)
 
     @property
-    def lost(self) -> int:
-        """The most that one run lost."""
-        return max(run.lost for run in self.runs)
+    def lost(self) -> float:
+        """What a run lost, on average."""
+        return fmean(run.lost for run in self.runs)
 
     def plain(self) -> list[dict[str, float]]:
         """Return the runs as plain values."""

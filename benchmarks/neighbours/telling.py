@@ -38,7 +38,7 @@ def _rows(found: Mapping[str, Measured]) -> Iterator[str]:
             f"{one.middle(lambda run: run.cpu_per_1000):.2f}",
             f"{one.middle(lambda run: run.peak_mib):.0f}",
             f"{one.middle(lambda run: run.requests):,.0f}",
-            f"{one.lost:,}",
+            f"{one.lost:,.1f}",
         )
         yield f"| {name} | {' | '.join(cells)} |"
 

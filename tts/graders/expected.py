@@ -27,11 +27,15 @@ class ExpectedAnswer:
         if isinstance(self.same, str):
             equivalence(self.same)
 
-    @cached_property
+    @property
     def fingerprint(self) -> str:
         """Identity for keys: the equivalence and a hash of the truths."""
         name = self.same if isinstance(self.same, str) else self.same.__qualname__
-        return f"expected:{name}#{digest(dict(self.truths))[:12]}"
+        return f"expected:{name}#{self._digest[:12]}"
+
+    @cached_property
+    def _digest(self) -> str:
+        return digest(dict(self.truths))  # asked on every task, and as long as there are tasks
 
     async def grade(self, task: Task, rollout: Rollout) -> Grade:
         """Return the grade; a task without an expected answer is a failed grade, not a wrong answer."""

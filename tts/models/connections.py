@@ -9,13 +9,16 @@ from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeAlias
 
 import anyio
 from anyio.lowlevel import current_token
 
 from tts.models.chat import Wire
-from tts.models.throttle import Limits, Throttle
+from tts.models.throttle import Gate, Limits, Throttle
+
+Key: TypeAlias = tuple[str, str, str]
+"""Provider, place and model: those who ask the same share a throttle."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,18 +26,17 @@ class Line:
     """The way to a model."""
 
     wire: Wire
-    throttle: Throttle
+    throttle: Gate
 
 
 @dataclass(slots=True, eq=False)
 class Connections:
-    """What is open; `loop` is the event loop that it belongs to."""
+    """What is open; `loop` is the event loop that it belongs to, `gate` makes a model's throttle."""
 
     loop: object
+    gate: Callable[[Key, Limits], Gate]
     clients: dict[tuple[Any, ...], Any] = field(default_factory=dict[tuple[Any, ...], Any])
-    throttles: dict[tuple[str, str, str], Throttle] = field(
-        default_factory=dict[tuple[str, str, str], Throttle]
-    )
+    throttles: dict[Key, Gate] = field(default_factory=dict[Key, Gate])
 
     def client(self, key: tuple[Any, ...], made: Callable[[], Any]) -> Any:
         """Return the SDK's client of that key, made where there is none yet."""
@@ -43,9 +45,14 @@ class Connections:
         return self.clients[key]
 
     def line(self, wire: Wire, limits: Limits) -> Line:
-        """Return the way to a model; the first to ask sets its limits."""
-        key = (wire.provider, wire.place, wire.model)
-        return Line(wire, self.throttles.setdefault(key, Throttle(limits)))
+        """Return the way to a model."""
+        return Line(wire, self.throttle((wire.provider, wire.place, wire.model), limits))
+
+    def throttle(self, key: Key, limits: Limits) -> Gate:
+        """Return the throttle of a model; the first to ask sets its limits."""
+        if key not in self.throttles:
+            self.throttles[key] = self.gate(key, limits)
+        return self.throttles[key]
 
     async def close(self) -> None:
         """Close every client."""
@@ -54,17 +61,24 @@ class Connections:
                 await client.close()
 
 
+def _own_throttle(key: Key, limits: Limits) -> Gate:
+    return Throttle(limits)
+
+
 _open: ContextVar[Connections | None] = ContextVar("connections", default=None)
 
 
 @asynccontextmanager
-async def connected() -> AsyncGenerator[Connections]:
-    """Open connections for everything that is asked inside; inside another `connected()` its own."""
+async def connected(gate: Callable[[Key, Limits], Gate] | None = None) -> AsyncGenerator[Connections]:
+    """Open connections for everything that is asked inside; inside another `connected()` its own.
+
+    `gate` makes the throttle of a model, None: one for this process.
+    """
     there = _open.get()
     if there is not None and there.loop == current_token():  # a thread has a loop of its own
         yield there
         return
-    connections = Connections(current_token())
+    connections = Connections(current_token(), gate or _own_throttle)
     token = _open.set(connections)
     try:
         yield connections

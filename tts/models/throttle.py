@@ -9,9 +9,10 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field
 from math import inf
+from typing import Any, Protocol
 
 import anyio
 
@@ -39,6 +40,18 @@ class Limits:
             value = getattr(self, name)
             if value is not None and value < 1:
                 raise UsageError(f"{name} is 1 or more, not {value}")
+
+
+class Gate(Protocol):
+    """Lets requests out: the throttle itself, or the way to one in another process."""
+
+    def place(self, tokens: int) -> AbstractAsyncContextManager[Any]:
+        """Wait for a place for a request of at most so many tokens, and hold it meanwhile."""
+        ...
+
+    def went_well(self, place: Any, tokens: int) -> None: ...
+    def took(self, place: Any, tokens: int) -> None: ...
+    def crowded(self, place: Any, retry_after: float) -> None: ...
 
 
 @dataclass(slots=True, eq=False)

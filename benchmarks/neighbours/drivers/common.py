@@ -11,14 +11,14 @@ import resource
 import sys
 import time
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 SYSTEM = "You are a careful mathematician."
 
 
 @dataclass(frozen=True)
 class Job:
-    """So many tasks, samples of each, and requests at once, against the provider at `url`."""
+    """So many tasks, samples of each, and requests at once, at the provider's `url`; done `repeats` times."""
 
     url: str
     tasks: int
@@ -26,6 +26,7 @@ class Job:
     workers: int
     folder: str
     way: str = ""
+    repeats: int = 1
 
     def prompt(self, task: int) -> str:
         """Return the question of a task."""
@@ -44,16 +45,21 @@ def drive(work: Callable[[Job], int]) -> None:
     A first call with one task and one sample, which is not measured, lets everything load that loads late.
     """
     job = Job(**json.loads(sys.argv[1]))
-    work(Job(job.url, 1, 1, job.workers, job.folder + "/warm", job.way))
+    work(replace(job, tasks=1, samples=1, folder=f"{job.folder}/warm"))
+    told = [measured(work, replace(job, folder=f"{job.folder}/{i}")) for i in range(job.repeats)]
+    print(json.dumps(told))
+
+
+def measured(work: Callable[[Job], int], job: Job) -> dict[str, float]:
+    """Return what a job came to and took."""
     started, used = time.perf_counter(), cpu_seconds()
     got = work(job)
-    told = {
+    return {
         "seconds": time.perf_counter() - started,
         "cpu_seconds": cpu_seconds() - used,
         "got": got,
         "peak_mib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
     }
-    print(json.dumps(told))
 
 
 def drive_async(work: Callable[[Job], Awaitable[int]]) -> None:

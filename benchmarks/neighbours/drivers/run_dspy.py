@@ -1,6 +1,6 @@
 """dspy: `BestOfN`, `majority` of n completions, and `Parallel` over all samples; its cache is off.
 
-`Parallel` bounds the requests by its threads. `BestOfN` draws one sample after another, and `n` completions of
+`Parallel` bounds the requests by its threads. `BestOfN` draws one sample after another, and n completions of
 a task are one request, so tasks run side by side in a `Parallel` too.
 """
 

@@ -1,7 +1,7 @@
 """its_hub: `SelfConsistency`, `BestOfN` and `BetaSelfConsistency` on its own client.
 
 One orchestrator bounds the requests of all tasks. An error that its client does not try again ends the task,
-and its other samples are lost. `BetaSelfConsistency` stops early by design: what it cancels does not come home.
+and its other samples are lost. `BetaSelfConsistency` stops early: what it cancels does not come home.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """mini-swe-agent: the `process_instance` of its batch runner in the runner's pool of threads, without Docker.
 
-Its agent runs in a local environment and ends with its first command; trajectories and predictions are written
-as the runner writes them. Each sample is an instance of its own: the runner attempts an instance once.
+Its agent runs in a local environment and ends with its first command; trajectories and predictions are
+written as the runner writes them. Each sample is an instance: the runner attempts an instance once.
 """
 
 from __future__ import annotations

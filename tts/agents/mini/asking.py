@@ -23,7 +23,7 @@ from tts.models.meter import metered
 from tts.models.openai_chat import OpenAIChat
 from tts.models.prices import MILLION, PROVIDERS, Price, dollars
 from tts.models.providers import is_model, key_of, split, wire_of
-from tts.models.throttle import Limits, Throttle
+from tts.models.throttle import Gate, Limits
 from tts.types import Usage
 
 STOPS: Mapping[str, Stop] = {"length": "length", "content_filter": "refused"}
@@ -130,7 +130,7 @@ class Asking:
         except Exception as error:  # noqa: BLE001 - `meaning` says what it is
             raise _meaning(error, self._source.name) from None
 
-    def _way(self, connections: Connections) -> tuple[Throttle, str]:
+    def _way(self, connections: Connections) -> tuple[Gate, str]:
         """Return the throttle that all who ask this model share, and the server's place; note the client."""
         source = self._source
         if source.base_url:
@@ -147,13 +147,12 @@ class Asking:
                 self._options["api_key"] = key_of(provider, source.base_url, "")[1]
         return connections.line(wire, source.limits).throttle, wire.place
 
-    def _foreign(self, connections: Connections) -> tuple[Throttle, str]:
+    def _foreign(self, connections: Connections) -> tuple[Gate, str]:
         """A provider that litellm alone knows."""
         connections.client(("litellm",), Closing)
         provider, _, model = self._source.name.partition("/")
         place = urlsplit(self._source.base_url).netloc or provider
-        throttles = connections.throttles
-        return throttles.setdefault((provider, place, model), Throttle(self._source.limits)), place
+        return connections.throttle((provider, place, model), self._source.limits), place
 
 
 @dataclass(slots=True, eq=False)

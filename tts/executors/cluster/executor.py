@@ -22,8 +22,11 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 import tts
 from tts.errors import Infra, LimitReached, Moved, TtsError, UsageError
+from tts.executors.cluster.gates import NAMES, Gates
 from tts.executors.cluster.post import RAY, Letter, Post
 from tts.executors.cluster.worker import Company, carry_out
+from tts.models.connections import Connections
+from tts.models.connections import connected as open_connections
 from tts.protocols import Executor, Work
 from tts.types import Effect
 
@@ -44,6 +47,7 @@ class Call:
     """An effect that a worker carries out, and how many of its letters have been heard."""
 
     work: Work
+    gates: Gates
     n_heard: int = 0
     news: asyncio.Event = field(default_factory=asyncio.Event)
 
@@ -56,7 +60,9 @@ class Call:
 
     def _pass_on(self, name: str, arguments: tuple[Any, ...]) -> None:
         try:
-            if name == "progress":
+            if name in NAMES:
+                self.gates.hear(name, *arguments)
+            elif name == "progress":
                 length, thought, signals = arguments
                 self.work.progress(length, thought=thought, signals=signals)
             else:
@@ -74,11 +80,14 @@ class Call:
 class RayExecutor:
     """Ships effects to the cluster; those of other kinds are carried out here."""
 
-    def __init__(self, cluster: RayCluster, here: Executor, company: Any, post: Any) -> None:
+    def __init__(
+        self, cluster: RayCluster, here: Executor, company: Any, post: Any, connections: Connections
+    ) -> None:
         self._cluster = cluster
         self._here = here
         self._company = company
         self._post = post
+        self._gates = Gates(connections, post)
         self._numbers = count()
         self._calls: dict[int, Call] = {}
         self._task: Any = RAY.remote(max_retries=0)(carry_out)
@@ -93,8 +102,9 @@ class RayExecutor:
         kind = effects[0].kind
         if kind not in self._cluster.kinds:
             return await self._here.perform(effects, work)
-        number, call = next(self._numbers), Call(work)
+        number, call = next(self._numbers), Call(work, self._gates)
         self._calls[number] = call
+        self._gates.begin(number)
         task = self._task.options(**self._cluster.needed_by(kind).options, name=f"tts {kind}")
         try:
             shipped = task.remote(self._post, self._company, number, list(effects))
@@ -104,18 +114,21 @@ class RayExecutor:
             call.hear(rest)
         finally:
             del self._calls[number]
+            self._gates.end(number)
         return results
 
     async def deliver(self) -> None:
         """Hear what the workers tell and answer what they ask, until cancelled."""
-        while True:
-            for number, question, letters in await self._post.take.remote():
-                call = self._calls.get(number)
-                if question is not None:
-                    self._post.answer.remote(question, _answer(call, letters[0]))
-                    letters = ()
-                if call is not None:
-                    call.hear(letters)
+        async with anyio.create_task_group() as group:
+            while True:
+                for number, question, letters in await self._post.take.remote():
+                    call = self._calls.get(number)
+                    if question is None and call is not None:
+                        call.hear(letters)
+                    elif question is not None and letters[0][0] == "enter":
+                        group.start_soon(self._gates.enter, question, number, letters[0][1])
+                    elif question is not None:
+                        self._post.answer.remote(question, _answer(call, letters[0]))
 
 
 def _answer(call: Call | None, letter: Letter) -> Any:
@@ -170,10 +183,10 @@ async def connected(cluster: RayCluster, players: Callable[[], Executor]) -> Asy
         _connect(cluster)
     try:
         _check(cluster)
-        post = _post()
-        executor = RayExecutor(cluster, players(), _sent(players), post)
+        sent, post = _sent(players), _post()
         await post.__ray_ready__.remote()
-        async with anyio.create_task_group() as group:
+        async with open_connections() as connections, anyio.create_task_group() as group:
+            executor = RayExecutor(cluster, players(), sent, post, connections)
             group.start_soon(executor.deliver)
             yield executor
             group.cancel_scope.cancel()

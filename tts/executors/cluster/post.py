@@ -111,6 +111,14 @@ class Letters:
                 thought, signals = thought or before, earlier if signals is None else signals
         self._tell("progress", length, thought, signals, at_once=thought)
 
+    def tell(self, name: str, *arguments: Any) -> None:
+        """Tell the run something else, at once."""
+        self._tell(name, *arguments, at_once=True)
+
+    async def ask(self, name: str, *arguments: Any) -> Any:
+        """Return the run's answer, without holding up the event loop."""
+        return _unless_error(await self._post.ask.remote(self._call, (name, arguments)))
+
     def _tell(self, name: str, *arguments: Any, at_once: bool = False) -> None:
         with self._lock:
             self._unsent.append((name, arguments))
@@ -126,7 +134,10 @@ class Letters:
     def _ask(self, name: str, *arguments: Any) -> Any:
         with self._lock:
             self._send()
-        answer = RAY.get(self._post.ask.remote(self._call, (name, arguments)))
-        if isinstance(answer, Exception):
-            raise answer
-        return answer
+        return _unless_error(RAY.get(self._post.ask.remote(self._call, (name, arguments))))
+
+
+def _unless_error(answer: Any) -> Any:
+    if isinstance(answer, Exception):
+        raise answer
+    return answer

@@ -7,10 +7,12 @@ import os
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import tts
 from tts.errors import Unusable
+from tts.executors.cluster.gates import FarThrottle
 from tts.executors.cluster.post import RAY, Letter, Letters
 from tts.models.connections import connected
 from tts.protocols import Executor
@@ -74,7 +76,7 @@ def carry_out(
 async def _performed(executor: Executor, effects: Sequence[Effect[Any]], letters: Letters) -> Sequence[Any]:
     awake = asyncio.ensure_future(_awake())
     try:
-        async with connected():
+        async with connected(partial(FarThrottle, letters)):
             return await executor.perform(effects, letters)
     finally:
         awake.cancel()
