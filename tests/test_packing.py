@@ -21,7 +21,7 @@ import tts.scope
 import tts.store
 from tts.database import SCHEMA
 from tts.errors import StoreError
-from tts.packing import SMALLEST_BASE, TASKS_KEPT, Packer, trajectory, unpack
+from tts.packing import LARGEST, MEMBERS, SMALLEST, TASKS_KEPT, Packer, trajectory, unpack
 from tts.records import Ending, encode
 from tts.store import Store
 from tts.types import Effect, Rollout, Step, Task, Usage
@@ -68,15 +68,24 @@ def test_every_trajectory_comes_back_also_when_the_writer_changes(
     assert all(trajectory(connection, record) == body for record, body in records)
 
 
-def test_the_first_that_is_long_enough_is_the_dictionary_of_those_after_it() -> None:
+def test_the_first_that_are_long_enough_are_the_dictionary_of_those_after_them() -> None:
     connection, packer = database(), Packer()
-    short = put(connection, packer, "t", b"x" * (SMALLEST_BASE - 1))
-    first = put(connection, packer, "t", wordy(0))
-    put(connection, packer, "t", wordy(1))
+    put(connection, packer, "t", b"x" * (SMALLEST - 1))
+    for i in range(MEMBERS - 1):
+        put(connection, packer, "t", wordy(i))
     put(connection, packer, "other", wordy(0))
-    put(connection, Packer(), "t", wordy(0))
-    assert (short, first) == (1, 2)
-    assert bases(connection) == [None, None, first, None, first]
+    for i in range(MEMBERS):
+        put(connection, Packer() if i == 1 else packer, "t", wordy(i))
+    last = 2 + MEMBERS
+    assert bases(connection) == [None, None, 2, 3, None, 4, last, last, last]
+
+
+def test_a_dictionary_stops_growing_at_its_largest() -> None:
+    connection, packer = database(), Packer()
+    for i in range(3):
+        put(connection, packer, "t", wordy(i, LARGEST))
+    assert bases(connection) == [None, 1, 1]
+    assert trajectory(connection, 3) == wordy(2, LARGEST)
 
 
 def test_dictionaries_in_memory_are_bounded_and_those_dropped_are_found_again() -> None:

@@ -70,10 +70,13 @@ def adapter(returns: Any) -> TypeAdapter[Any]:
     return TypeAdapter(returns)
 
 
-def encode(value: object) -> bytes:
-    """Return a noun as JSON in UTF-8. Lone surrogates, which UTF-8 cannot hold, become question marks."""
+def encode(value: object, *, brief: bool = False) -> bytes:
+    """Return a noun as JSON in UTF-8, `brief` without what is as by default.
+
+    Lone surrogates, which UTF-8 cannot hold, become question marks.
+    """
     try:
-        return adapter(cast(Any, type(value))).dump_json(value, warnings=False)
+        return adapter(cast(Any, type(value))).dump_json(value, warnings=False, exclude_defaults=brief)
     except ValueError:
         return json.dumps(asdict(value), ensure_ascii=False).encode("utf-8", "replace")  # type: ignore[call-overload]
 
@@ -90,8 +93,8 @@ def decode(body: bytes, returns: type[T]) -> T:
 
 
 def encode_steps(steps: Sequence[Step]) -> bytes:
-    """Return a trajectory as a JSON list in UTF-8."""
-    return b"[" + b",".join(encode(step) for step in steps) + b"]"
+    """Return a trajectory as a JSON list in UTF-8; of a step only what is not as by default."""
+    return b"[" + b",".join(encode(step, brief=True) for step in steps) + b"]"
 
 
 def read_row(row: tuple[Any, ...]) -> Record:

@@ -1,6 +1,8 @@
 """inspect-ai: `eval` with epochs, on its OpenAI-compatible provider.
 
-It keeps a log on disk as it goes, and `eval_retry` makes the samples anew that had failed in one.
+It keeps a log on disk as it goes, some samples at a time. `eval_retry` makes the samples anew that had failed
+in one, for which the task has to be registered by `@task`; this one is not. A request that may be tried again
+is tried until it succeeds, with longer and longer waits.
 """
 
 from __future__ import annotations

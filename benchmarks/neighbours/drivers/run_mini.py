@@ -15,14 +15,17 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 os.environ |= {"MSWEA_SILENT_STARTUP": "1", "MSWEA_COST_TRACKING": "ignore_errors"}
+os.environ["LITELLM_LOCAL_MODEL_COST_MAP"] = "True"  # else it is fetched from the network
 os.environ.setdefault("MSWEA_GLOBAL_CONFIG_DIR", tempfile.mkdtemp())
 
+import litellm
 from common import Job, drive
 from minisweagent.config import get_config_from_spec
 from minisweagent.run.benchmarks.swebench import RunBatchProgressManager, process_instance
 from minisweagent.utils.serialize import recursive_merge
 
 logging.disable(logging.CRITICAL)
+litellm.suppress_debug_info = True
 
 
 def config(job: Job) -> dict:  # type: ignore[type-arg]
@@ -39,8 +42,15 @@ def config(job: Job) -> dict:  # type: ignore[type-arg]
     return recursive_merge(get_config_from_spec("benchmarks/swebench_backticks.yaml"), given)
 
 
+def came_home(trajectory: Path) -> bool:
+    """Return whether a trajectory ends with a submission and holds the answer."""
+    kept = json.loads(trajectory.read_text())
+    answers = (message["content"] for message in kept["messages"] if message["role"] == "assistant")
+    return kept["info"]["exit_status"] == "Submitted" and any("42" in (answer or "") for answer in answers)
+
+
 def work(job: Job) -> int:
-    """Return how many instances have a trajectory that ends with a submission."""
+    """Return how many instances came home."""
     folder = Path(job.folder)
     folder.mkdir(parents=True, exist_ok=True)
     names = [f"{task}-{sample}" for task in range(job.tasks) for sample in range(job.samples)]
@@ -51,8 +61,7 @@ def work(job: Job) -> int:
     chosen = config(job)
     with ThreadPoolExecutor(max_workers=job.workers) as pool:
         list(pool.map(lambda instance: process_instance(instance, folder, chosen, progress), instances))
-    ended = (json.loads(path.read_text())["info"]["exit_status"] for path in folder.glob("*-*/*.traj.json"))
-    return sum(status == "Submitted" for status in ended)
+    return sum(map(came_home, folder.glob("*-*/*.traj.json")))
 
 
 drive(work)

@@ -1,12 +1,13 @@
 """treequest: `step` one node at a time, and `ask_batch` of all nodes at once, around the raw SDK.
 
 It searches a tree and brings no client and no bound on requests; a pool of threads runs the tasks, or the
-nodes of a batch. AB-MCTS-A is the algorithm; what raises in `step` ends that task's search.
+nodes of a batch. AB-MCTS-A is the algorithm; what raises in `step` adds no node, and the next step goes on.
 """
 
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 
 import treequest
 from common import SYSTEM, Job, drive
@@ -25,10 +26,8 @@ def step(client: OpenAI, job: Job, prompt: str, pool: ThreadPoolExecutor) -> int
     algorithm = treequest.ABMCTSA()
     state = algorithm.init_tree()
     for _ in range(job.samples):
-        try:
+        with suppress(OpenAIError):
             state = algorithm.step(state, {"answer": lambda _: ask(client, prompt)}, inplace=True)
-        except OpenAIError:
-            break
     return sum("42" in text for text, _ in algorithm.get_state_score_pairs(state))
 
 
@@ -38,7 +37,7 @@ def ask_batch(client: OpenAI, job: Job, prompt: str, pool: ThreadPoolExecutor) -
     state, trials = algorithm.ask_batch(algorithm.init_tree(), job.samples, ["answer"])
     futures = [pool.submit(ask, client, prompt) for _ in trials]
     for trial, future in zip(trials, futures, strict=True):
-        if future.exception() is None:
+        with suppress(OpenAIError):
             state = algorithm.tell(state, trial.trial_id, future.result())
     return sum("42" in text for text, _ in algorithm.get_state_score_pairs(state))
 
@@ -46,6 +45,7 @@ def ask_batch(client: OpenAI, job: Job, prompt: str, pool: ThreadPoolExecutor) -
 def work(job: Job) -> int:
     """Return how many answers came."""
     way = {"step": step, "ask_batch": ask_batch}[job.way]
+    # treequest bounds nothing: a step is one request at a time, a batch is `samples` of them
     at_once = job.workers if job.way == "step" else max(1, job.workers // job.samples)
     with (
         OpenAI(base_url=job.url, api_key="none") as client,
