@@ -1,8 +1,8 @@
 """How a trajectory becomes bytes: zstd, with the first trajectories of its task as the dictionary.
 
 Attempts at one task read the same files and print the same errors, so what one has in common with the
-first few is not stored again.  The column `base` names the last member of the dictionary, whose own `base` names the
-one before it, so each trajectory says by itself what it needs.
+first few is not stored again.  The column `base` names the last member of the dictionary, whose own `base`
+names the one before it, so each trajectory says by itself what it needs.
 """
 
 from __future__ import annotations

@@ -45,12 +45,11 @@ def ask_batch(client: OpenAI, job: Job, prompt: str, pool: ThreadPoolExecutor) -
 def work(job: Job) -> int:
     """Return how many answers came."""
     way = {"step": step, "ask_batch": ask_batch}[job.way]
-    # treequest bounds nothing: a step is one request at a time, a batch is `samples` of them
-    at_once = job.workers if job.way == "step" else max(1, job.workers // job.samples)
+    # treequest bounds nothing: the pool does, over all tasks
     with (
         OpenAI(base_url=job.url, api_key="none") as client,
         ThreadPoolExecutor(job.workers) as requests,
-        ThreadPoolExecutor(at_once) as tasks,
+        ThreadPoolExecutor(job.workers) as tasks,
     ):
         return sum(tasks.map(lambda i: way(client, job, job.prompt(i), requests), range(job.tasks)))
 
