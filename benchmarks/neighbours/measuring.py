@@ -88,16 +88,14 @@ def measure(line: Line, work: Work, repeats: int) -> list[Run]:
         done = subprocess.run(command, check=True, capture_output=True, text=True, env=environment)
     told: list[dict[str, Any]] = json.loads(done.stdout.strip().splitlines()[-1])
     answered = sum(request.status == 200 for request in server.requests[1:])  # the first warms up
-    lost = max(0, _samples(line, work, answered) - sum(one["got"] for one in told))
+    lost = max(0, _samples(line, answered) - sum(one["got"] for one in told))
     requests = (len(server.requests) - 1) / repeats
     return [Run(**one, requests=requests, lost=lost / repeats) for one in told]
 
 
-def _samples(line: Line, work: Work, answered: int) -> int:
-    """How many samples so many answers are; of those that are ratings, none is counted as lost."""
-    if line.program == "optillm" and line.way == "bon":
-        return 0
-    return answered * (work.samples if (line.program, line.way) == ("dspy", "majority") else 1)
+def _samples(line: Line, answered: int) -> int:
+    """How many samples so many answers are; 0 where that cannot be told, so that none counts as lost."""
+    return 0 if (line.program, line.way) in {("optillm", "bon"), ("dspy", "majority")} else answered
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,6 +15,9 @@ HEAD = (
     "|---|---:|---:|---:|---:|---:|---:|---:|"
 )
 
+BEGIN, END = "<!-- measured -->", "<!-- end -->"
+"""Between these marks the page has the tables."""
+
 Table = Mapping[str, Mapping[str, Measured]]
 
 
@@ -51,7 +54,11 @@ def write(table: Table, works: Sequence[Work], circumstances: str) -> None:
     told = {work.letter: work.told for work in works}
     document = {"circumstances": facts, "works": told, "runs": plain}
     (DOCS / "neighbours.json").write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
-    (DOCS / "neighbours-table.md").write_text(text(table, works) + "\n", encoding="utf-8")
+    page = DOCS / "index.md"
+    before, _, rest = page.read_text(encoding="utf-8").partition(BEGIN)
+    told_facts = "; ".join(f"{name} {value}" for name, value in facts.items())
+    shown = f"{BEGIN}\n\n{text(table, works)}\n\nMeasured: {told_facts}.\n\n{END}"
+    page.write_text(before + shown + rest.partition(END)[2], encoding="utf-8")
     plot(table, works, DOCS / "neighbours.svg")
 
 
