@@ -494,7 +494,7 @@ def test_the_help_of_run_is_in_groups(capsys: pytest.CaptureFixture[str]) -> Non
     assert call(["run", "--help"]) == 0
     out = capsys.readouterr().out
     heads = re.findall(r"^(\w+):$", out, re.M)
-    assert heads == ["Options", "Models", "Tests", "Limits"]
+    assert heads == ["Options", "Models", "Tests", "Limits", "Machines"]
     assert "--price" in out.split("\nModels:\n")[1].split("\nLimits:\n")[0]
     assert call(["check", "--help"]) == 0
     assert "  tts check" in capsys.readouterr().out.split("Examples:")[1]

@@ -13,6 +13,8 @@ from typing import Any
 import anyio
 import pytest
 
+if os.environ.get("TTS_THOROUGH") != "1":
+    pytest.skip("clusters are started where TTS_THOROUGH=1", allow_module_level=True)  # Ray loads slowly
 pytest.importorskip("ray")
 sys.path.append(str(Path(__file__).parent))  # the workers get the path of the run
 
@@ -38,7 +40,6 @@ from tts.types import Budget, Pool, Task
 from tts.workspaces.git import GitWorkspaces
 
 pytestmark = [
-    pytest.mark.thorough,
     pytest.mark.filterwarnings("ignore::ResourceWarning"),
     pytest.mark.filterwarnings("ignore::DeprecationWarning"),
     pytest.mark.filterwarnings("ignore::FutureWarning"),

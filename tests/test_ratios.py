@@ -65,6 +65,7 @@ def test_a_choice_that_stands_takes_few_statements_however_many_rollouts_it_rest
     assert many.total() < 8 * 4 + 12
 
 
+@pytest.mark.thorough
 def test_every_sample_is_one_request_and_a_race_pays_for_less(tmp_path: Path) -> None:
     def thinking(asked: Asked) -> Says:
         return Says(r"\boxed{42}", thinking_tokens=LENGTHS[asked.index % 8], seconds_per_token=0.002)
