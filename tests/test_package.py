@@ -121,7 +121,7 @@ def test_no_file_holds_a_leftover(kind: str) -> None:
     assert not found
 
 
-EXTRAS = ("datasets", "litellm", "minisweagent", "pyarrow", "swebench")
+EXTRAS = ("datasets", "litellm", "minisweagent", "pyarrow", "ray", "swebench")
 """Packages that an extra brings."""
 
 
