@@ -14,6 +14,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Sequence
+from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -25,6 +26,7 @@ from benchmarks.traces import sources, trajectory
 from tts.events import Ended, Event
 from tts.experiment import Experiment
 from tts.protocols import Agent, Attempt
+from tts.store import Store
 from tts.testing import ScriptedAgent
 from tts.types import FREE, Budget, Rollout, Step, Task
 
@@ -104,22 +106,8 @@ def run(agent: Agent, n: int) -> Outcome:
 
 def _raw_bytes(folder: Path) -> int:
     """Return the bytes of all trajectories' texts, as the rollouts tell."""
-    import sqlite3
-
-    with sqlite3.connect(folder / "run.db") as connection:
-        connection.create_function("bytes_of", 1, _trace_bytes)
-        (total,) = connection.execute(
-            "SELECT SUM(bytes_of(result)) FROM records WHERE kind = 'rollout'"
-        ).fetchone()
-    connection.close()
-    return int(total)
-
-
-def _trace_bytes(packed: bytes) -> int:
-    import json
-    import zlib
-
-    return int(json.loads(zlib.decompress(packed))["trace_bytes"])
+    with closing(Store.read(folder)) as store:
+        return sum(record.read(Rollout).trace_bytes for record in store.records(kind="rollout"))
 
 
 def drawn(curve: Curve) -> str:

@@ -92,5 +92,5 @@ class Locked:
         self.lock = threading.Lock()
 
     async def run(self, task: Task, attempt: Attempt) -> Rollout:
-        """Never run."""
-        raise NotImplementedError
+        """Answer nothing."""
+        return Rollout()

@@ -196,7 +196,7 @@ async def select(
     chosen = _selector(strategy)
     check_roles(cast, chosen)
     players = partial(local, None, summarizer=people[0], judge=people[1], tester=tester)
-    async with _opened(store, Here().open(players), budget, SLOTS, ()) as ledger:
+    async with _opened(store, HERE.open(players), budget, SLOTS, ()) as ledger:
         work = StrategyRun(_task(task), ledger, cast, seed, budget)
         given = [Rollout(answer=r) if isinstance(r, str) else r for r in rollouts]
         pool = Pool(tuple(await store_given(given, work, trajectories)))

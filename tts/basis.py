@@ -12,8 +12,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import astuple
 from pathlib import Path
 
-from tts.pipeline import Pipeline
-from tts.protocols import Stage
+from tts.pipeline import Pipeline, flat
 from tts.run import Choice
 from tts.types import Budget, digest
 
@@ -24,7 +23,7 @@ def basis(strategy: Pipeline, limits: Sequence[Budget]) -> str:
     `limits` are those of the strategy and of each performer. Of each source file go in its name, its size and
     when it was written; "" where a stage is in no file.
     """
-    packages = {"tts", *(type(stage).__module__.partition(".")[0] for stage in _stages(strategy))}
+    packages = {"tts", *(type(stage).__module__.partition(".")[0] for stage in flat(strategy))}
     files = sorted(entry for name in packages for entry in _files(name))
     known = packages <= {name for name, *_ in files}
     return digest([[astuple(limit) for limit in limits], files]) if known else ""
@@ -35,14 +34,6 @@ def stands(choice: Choice, text: str, setting: str, basis: str) -> bool:
     if not basis or choice.incomplete or choice.error:
         return False
     return (choice.text, choice.setting, choice.basis) == (text, setting, basis)
-
-
-def _stages(stage: Stage) -> Iterator[Stage]:
-    if isinstance(stage, Pipeline):
-        for inner in stage.stages:
-            yield from _stages(inner)
-    else:
-        yield stage
 
 
 def _files(package: str) -> Iterator[tuple[str, str, int, int]]:

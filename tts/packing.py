@@ -11,7 +11,8 @@ import sys
 import zlib
 from collections import OrderedDict
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from functools import cached_property
 from sqlite3 import Connection
 
 if sys.version_info >= (3, 14):
@@ -37,16 +38,17 @@ OF_TASK = (
 )
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Base:
     """A dictionary: the texts of its members, the last of which is that of `record`."""
 
     record: int
     texts: tuple[bytes, ...]
-    words: zstd.ZstdDict = field(init=False)
 
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "words", _words(self.texts))
+    @cached_property
+    def words(self) -> zstd.ZstdDict:
+        """The dictionary itself."""
+        return _words(self.texts)
 
     def grown(self, record: int, text: bytes) -> Base:
         """Return the dictionary with one member more, or the same where it is full."""

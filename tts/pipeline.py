@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Iterable
+from collections.abc import Awaitable, Iterable, Iterator
 from dataclasses import MISSING, fields, is_dataclass, replace
 from typing import Any, TypeVar
 
@@ -54,18 +54,23 @@ class Pipeline:
         return pool
 
 
+def flat(stage: Stage) -> Iterator[Stage]:
+    """Yield a stage, or those of a pipeline, however deep."""
+    if isinstance(stage, Pipeline):
+        for inner in stage.stages:
+            yield from flat(inner)
+    else:
+        yield stage
+
+
 def needs(stage: Stage) -> set[str]:
     """Return the roles that a stage names in its attribute `needs`; a pipeline those of its stages."""
-    if isinstance(stage, Pipeline):
-        return {name for inner in stage.stages for name in needs(inner)}
-    return set(getattr(stage, "needs", ()))
+    return {name for one in flat(stage) for name in getattr(one, "needs", ())}
 
 
 def suites(stage: Stage) -> set[str]:
     """Return the kinds of tests that a stage names in its attribute `suites`, as `needs` does."""
-    if isinstance(stage, Pipeline):
-        return {kind for inner in stage.stages for kind in suites(inner)}
-    return set(getattr(stage, "suites", ()))
+    return {kind for one in flat(stage) for kind in getattr(one, "suites", ())}
 
 
 def is_free(stage: Stage) -> bool:

@@ -21,11 +21,8 @@ from benchmarks.neighbours import telling
 from benchmarks.neighbours.lines import LINES, REQUIREMENTS, Line, prepare
 from benchmarks.neighbours.measuring import Measured, Work, measure, works
 
-Table = Mapping[str, Mapping[str, Measured]]
-"""What was measured, by the letter of the work and the name of the line."""
 
-
-def measured(lines: Sequence[Line], chosen: Sequence[Work], repeats: int) -> Table:
+def measured(lines: Sequence[Line], chosen: Sequence[Work], repeats: int) -> telling.Table:
     """Run every line on every work, so many times; a driver that fails leaves that line out."""
     found: dict[str, dict[str, Measured]] = {work.letter: {} for work in chosen}
     for work, line in product(chosen, lines):
@@ -40,7 +37,7 @@ def measured(lines: Sequence[Line], chosen: Sequence[Work], repeats: int) -> Tab
     return found
 
 
-def figures(table: Table) -> Iterator[Figure]:
+def figures(table: telling.Table) -> Iterator[Figure]:
     """Yield the goals: how tts stands to the floor and to the fastest neighbour, and what it loses."""
     for letter, found in table.items():
         rates = {name: one.middle(lambda run: run.rate) for name, one in found.items()}

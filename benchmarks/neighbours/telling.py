@@ -19,6 +19,7 @@ BEGIN, END = "<!-- measured -->", "<!-- end -->"
 """Between these marks the page has the tables."""
 
 Table = Mapping[str, Mapping[str, Measured]]
+"""What was measured, by the letter of the work and the name of the line."""
 
 
 def text(table: Table, works: Sequence[Work]) -> str:
@@ -68,7 +69,7 @@ def plot(table: Table, works: Sequence[Work], path: Path) -> None:
 
     shown = [work for work in works if table.get(work.letter)]
     figure = Figure(figsize=(4.2 * len(shown), 4.5), layout="constrained")
-    panes = figure.subplots(1, len(shown), sharey=False, squeeze=False)[0]
+    panes = figure.subplots(1, len(shown), squeeze=False)[0]
     for pane, work in zip(panes, shown, strict=True):
         found = table[work.letter]
         floor = found["floor"].middle(lambda run: run.rate)

@@ -201,14 +201,7 @@ def run(
         bound=budget_of(rollout_usd, rollout_tokens, rollout_seconds),
         seed=seed,
         workers=workers,
-        where=where.Where(
-            name=executor,
-            address=address,
-            cpus=cpus,
-            memory_gib=memory,
-            resources=tuple(resource or ()),
-            working_dir=working_dir,
-        ),
+        where=where.Where(executor, address, cpus, memory, resource, working_dir),
     )
     if dry_run:
         dry(request, as_json=as_json)

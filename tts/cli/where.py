@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Generator, Mapping, Sequence
-from contextlib import contextmanager, redirect_stdout
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext, redirect_stdout
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -63,15 +63,15 @@ WorkingDir = Annotated[
 ]
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@dataclass(frozen=True, slots=True)
 class Where:
-    """What a command line says of machines; None, "" and empty: not said."""
+    """What a command line says of machines, in the order of its flags; None and "": not said."""
 
     name: str = "local"
     address: str = ""
     cpus: float | None = None
     memory_gib: float | None = None
-    resources: Sequence[str] = ()
+    resources: Sequence[str] | None = None
     working_dir: Path | None = None
 
     def executors(self) -> Executors:
@@ -91,19 +91,14 @@ class Where:
         needs = Needs(
             cpus=1.0 if self.cpus is None else self.cpus,
             memory_bytes=round((self.memory_gib or 0.0) * GIB),
-            resources=_amounts(self.resources),
+            resources=_amounts(self.resources or ()),
         )
         folder = str(self.working_dir.resolve()) if self.working_dir is not None else ""
         return RayCluster(address=self.address, needs=needs, working_dir=folder)
 
-    @contextmanager
-    def quiet(self) -> Generator[None]:
+    def quiet(self) -> AbstractContextManager[object]:
         """Keep stdout for the results: Ray prints there what its nodes complain of."""
-        if self.name == ExecutorName.local:
-            yield
-            return
-        with redirect_stdout(sys.stderr):
-            yield
+        return nullcontext() if self.name == ExecutorName.local else redirect_stdout(sys.stderr)
 
     @property
     def _given(self) -> Mapping[str, object]:

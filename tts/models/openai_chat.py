@@ -7,8 +7,8 @@ from contextlib import aclosing, asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
 from tts.models.chat import Ask, Began, Billed, Delta, Ended, Event, Settings, Stop
-from tts.models.closing import Raw, part, posted
 from tts.models.listing import known
+from tts.models.streams import Raw, part, posted
 from tts.types import Usage
 
 if TYPE_CHECKING:

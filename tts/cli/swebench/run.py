@@ -159,14 +159,7 @@ def run(
         task_budget=shared.budget_of(task_max_cost),
         seed=seed,
         workers=workers,
-        where=where.Where(
-            name=executor,
-            address=address,
-            cpus=cpus,
-            memory_gib=memory,
-            resources=tuple(resource or ()),
-            working_dir=working_dir,
-        ),
+        where=where.Where(executor, address, cpus, memory, resource, working_dir),
     )
     if dry_run:
         dry(request, as_json=as_json)

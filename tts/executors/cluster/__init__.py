@@ -60,7 +60,6 @@ class RayCluster:
     address: str = ""
     needs: Needs = Needs()
     by_kind: Mapping[str, Needs] = field(default_factory=dict[str, Needs])
-    kinds: frozenset[str] = SHIPPED
     working_dir: str = ""
 
     def __post_init__(self) -> None:

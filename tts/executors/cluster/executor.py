@@ -13,7 +13,7 @@ from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from itertools import count
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 from uuid import uuid4
 
 import anyio
@@ -22,6 +22,7 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 import tts
 from tts.errors import Infra, LimitReached, Moved, TtsError, UsageError
+from tts.executors.cluster import SHIPPED, RayCluster
 from tts.executors.cluster.gates import NAMES, Gates
 from tts.executors.cluster.post import RAY, Letter, Post
 from tts.executors.cluster.worker import Company, carry_out
@@ -29,9 +30,6 @@ from tts.models.connections import Connections
 from tts.models.connections import connected as open_connections
 from tts.protocols import Executor, Work
 from tts.types import Effect
-
-if TYPE_CHECKING:
-    from tts.executors.cluster import RayCluster
 
 T = TypeVar("T")
 
@@ -87,9 +85,9 @@ class RayExecutor:
         self._here = here
         self._company = company
         self._post = post
-        self._gates = Gates(connections, post)
         self._numbers = count()
         self._calls: dict[int, Call] = {}
+        self._gates = Gates(connections, post, self._calls)
         self._task: Any = RAY.remote(max_retries=0)(carry_out)
 
     async def perform(self, effects: Sequence[Effect[T]], work: Work) -> Sequence[T]:
@@ -100,11 +98,10 @@ class RayExecutor:
             TtsError: as the executor on the worker.
         """
         kind = effects[0].kind
-        if kind not in self._cluster.kinds:
+        if kind not in SHIPPED:
             return await self._here.perform(effects, work)
         number, call = next(self._numbers), Call(work, self._gates)
         self._calls[number] = call
-        self._gates.begin(number)
         task = self._task.options(**self._cluster.needed_by(kind).options, name=f"tts {kind}")
         try:
             shipped = task.remote(self._post, self._company, number, list(effects))
@@ -231,7 +228,7 @@ def _reach(address: str) -> None:
 def _check(cluster: RayCluster) -> None:
     """Check that some node could carry an effect of each kind out: Ray would wait for one for ever."""
     nodes: list[dict[str, float]] = [node["Resources"] for node in RAY.nodes() if node["Alive"]]
-    for kind in sorted(cluster.kinds):
+    for kind in sorted(SHIPPED):
         wanted = cluster.needed_by(kind).amounts
         if not any(all(node.get(name, 0.0) >= amount for name, amount in wanted.items()) for node in nodes):
             told = ", ".join(f"{amount:g} {name}" for name, amount in wanted.items())

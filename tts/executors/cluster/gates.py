@@ -5,7 +5,7 @@ The throttles are the run's own, so that what asks on the nodes and what asks he
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Container
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -62,21 +62,16 @@ class Held:
 
 
 class Gates:
-    """The run's side: places by the number of the question that asked for them."""
+    """The run's side: places by the number of the question that asked for them; `calls` are under way."""
 
-    def __init__(self, connections: Connections, post: Any) -> None:
+    def __init__(self, connections: Connections, post: Any, calls: Container[int]) -> None:
         self._connections = connections
         self._post = post
-        self._calls: set[int] = set()
+        self._calls = calls
         self._held: dict[int, Held] = {}
 
-    def begin(self, call: int) -> None:
-        """Take a call in."""
-        self._calls.add(call)
-
     def end(self, call: int) -> None:
-        """Give back what a call held: its worker may be gone."""
-        self._calls.discard(call)
+        """Give back what a call held that is over: its worker may be gone."""
         for held in self._held.values():
             if held.call == call:
                 held.left.set()
