@@ -261,6 +261,39 @@ def test_random_askers_that_give_up_at_random_never_repeat_a_result(tmp_path: Pa
         anyio.run(main, seed)
 
 
+def test_who_follows_one_that_gave_up_waits_for_whom_that_one_waited_for(tmp_path: Path) -> None:
+    async def main() -> None:
+        begun, release, n_begun = anyio.Event(), anyio.Event(), list[int]()
+
+        async def slow_to_go(task: Task, attempt: Attempt) -> Rollout:
+            n_begun.append(attempt.index)
+            begun.set()
+            with anyio.CancelScope(shield=True):  # it was cancelled, and comes to a result all the same
+                await release.wait()
+            return Rollout(answer="42")
+
+        async with opened(agent=agent(slow_to_go), folder=tmp_path) as ledger:
+            (first,) = ledger.join([effect()])
+            await begun.wait()
+            ledger.unwant(first)
+            (second,) = ledger.join([effect()])
+            for _ in range(10):
+                await anyio.lowlevel.checkpoint()
+            ledger.unwant(second)
+            (third,) = ledger.join([effect()])
+            for _ in range(30):
+                await anyio.lowlevel.checkpoint()
+            assert len(n_begun) == 1
+            release.set()
+            await third.ended.wait()
+            assert third.done is not None
+            assert third.done.result is not None
+            ledger.unwant(third)
+        assert len(n_begun) == 1
+
+    anyio.run(main)
+
+
 def test_an_end_is_on_disk_before_anyone_is_told(tmp_path: Path) -> None:
     async def main() -> None:
         seen: list[str] = []

@@ -175,9 +175,9 @@ class Ledger:
     async def _settle_predecessors(self, batch: Batch) -> None:
         """Wait for cancelled flights of the same effects: one may still have ended with a result."""
         for flight in [f for f in batch.flights if f.after is not None]:
-            assert flight.after is not None
-            await flight.after.ended.wait()
-            flight.after = None
+            while flight.after is not None:
+                await flight.after.ended.wait()
+                flight.after = flight.after.after  # whom it still waited for when it gave up
             record = self.store.find(flight.effect.key)
             if record is not None:
                 batch.flights.remove(flight)
