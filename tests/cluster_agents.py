@@ -71,6 +71,14 @@ def touch(path: Path | str) -> None:
     Path(path).touch()
 
 
+async def wordy(task: Task, attempt: Attempt) -> Rollout:
+    """Record many steps, one right after another, and news between them."""
+    for i in range(300):
+        attempt.record(Step(observation=str(i), usage=Usage(calls=1, output_tokens=1)))
+        attempt.progress(float(i))
+    return Rollout(answer="42")
+
+
 async def unusable(task: Task, attempt: Attempt) -> Rollout:
     """Say that nothing can run here."""
     raise Unusable("the sandbox is missing")

@@ -181,6 +181,13 @@ class Waiting:
         return pool
 
 
+def test_what_is_told_keeps_its_order_and_is_heard_to_the_end(cluster: Cluster, tmp_path: Path) -> None:
+    with run(experiment(cluster, agents.wordy, tasks(2)), tmp_path) as made:
+        for key, rollout in made.rollouts().items():
+            assert [step.observation for step in made.steps(key)] == [str(i) for i in range(300)]
+            assert (rollout.length, rollout.usage.tokens) == (299.0, 300)
+
+
 def test_a_node_that_cannot_play_stops_the_run_in_one_line(cluster: Cluster, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="the sandbox is missing"):
         run(experiment(cluster, agents.unusable, tasks()), tmp_path)

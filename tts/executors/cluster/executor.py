@@ -10,7 +10,7 @@ import socket
 import sys
 import threading
 from collections.abc import AsyncGenerator, Callable, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from itertools import count
 from typing import Any, TypeVar
@@ -42,18 +42,29 @@ MOST_CALLS = 10_000
 
 @dataclass(slots=True, eq=False)
 class Call:
-    """An effect that a worker carries out, and how many of its letters have been heard."""
+    """An effect that a worker carries out, and how many of its letters have been heard, in their order."""
 
     work: Work
     gates: Gates
     n_heard: int = 0
+    early: dict[int, Sequence[Letter]] = field(default_factory=dict[int, Sequence[Letter]])
     news: asyncio.Event = field(default_factory=asyncio.Event)
 
-    def hear(self, letters: Sequence[Letter]) -> None:
-        """Pass letters on to the run; one that is cancelled already does not care."""
-        for name, arguments in letters:
-            self._pass_on(name, arguments)
-        self.n_heard += len(letters)
+    @property
+    def begun(self) -> bool:
+        """Whether a worker has been heard of."""
+        return bool(self.n_heard or self.early)
+
+    def hear(self, first: int, letters: Sequence[Letter]) -> None:
+        """Pass letters on to the run, once those before `first` have been; a cancelled one does not care."""
+        self.early[first] = letters
+        while self.n_heard in self.early:
+            following = self.early.pop(self.n_heard)
+            for name, arguments in following:
+                self._pass_on(name, arguments)
+            if not following:
+                break
+            self.n_heard += len(following)
         self.news.set()
 
     def _pass_on(self, name: str, arguments: tuple[Any, ...]) -> None:
@@ -68,11 +79,19 @@ class Call:
         except LimitReached:
             return
 
-    async def heard(self, n: int) -> None:
-        """Wait until so many letters have been heard."""
-        while self.n_heard < n:
-            self.news.clear()
-            await self.news.wait()
+    async def heard_all(self, last: Sequence[Letter], n_sent: int) -> None:
+        """Hear the last letters, once the others have come.
+
+        Raises:
+            Moved: they do not come, since their node went away meanwhile.
+        """
+        with anyio.move_on_after(GRACE_SECONDS) as time:
+            while self.n_heard < n_sent:
+                self.news.clear()
+                await self.news.wait()
+        if time.cancelled_caught:
+            raise Moved("a node of the cluster is gone with what it had told")
+        self.hear(n_sent, last)
 
 
 class RayExecutor:
@@ -105,27 +124,59 @@ class RayExecutor:
         task = self._task.options(**self._cluster.needed_by(kind).options, name=f"tts {kind}")
         try:
             shipped = task.remote(self._post, self._company, number, list(effects))
-            results: Sequence[T]
-            results, rest, n_sent = await _result(shipped)
-            await call.heard(n_sent)
-            call.hear(rest)
+            results: Sequence[T] | TtsError = await self._result(shipped, number)
         finally:
             del self._calls[number]
             self._gates.end(number)
+            self._post.dismiss.remote(number)
+        if isinstance(results, TtsError):
+            raise results
         return results
+
+    async def _result(self, shipped: Any, number: int) -> Any:
+        """Return what a task comes to; cancelling this cancels it, and waits for its clean-up."""
+        future = asyncio.wrap_future(shipped.future())
+        try:
+            results, last, n_sent = await asyncio.shield(future)
+        except asyncio.CancelledError:
+            with anyio.CancelScope(shield=True):
+                await self._cancel(shipped, future, number)
+            raise
+        except RayTaskError as error:
+            raise Infra(f"on a worker of the cluster: {error.cause}") from None
+        except RayError as error:
+            raise Moved(f"a worker of the cluster is gone: {type(error).__name__}") from None
+        await self._calls[number].heard_all(last, n_sent)
+        return results
+
+    async def _cancel(self, shipped: Any, future: asyncio.Future[Any], number: int) -> None:
+        """End a task: ask its worker, drop it where it has none yet, and kill the worker if it takes long."""
+        call = self._calls[number]
+        if call.begun:
+            self._post.dismiss.remote(number)
+        else:
+            RAY.cancel(shipped)
+        await asyncio.wait([future], timeout=GRACE_SECONDS)
+        if not future.done():
+            RAY.cancel(shipped, force=True)
+            await asyncio.wait([future], timeout=GRACE_SECONDS)
+        if future.done() and future.exception() is None:
+            _, last, n_sent = future.result()
+            with suppress(Moved):
+                await call.heard_all(last, n_sent)
 
     async def deliver(self) -> None:
         """Hear what the workers tell and answer what they ask, until cancelled."""
         async with anyio.create_task_group() as group:
             while True:
-                for number, question, letters in await self._post.take.remote():
+                for number, first, asks, letters in await self._post.take.remote():
                     call = self._calls.get(number)
-                    if question is None and call is not None:
-                        call.hear(letters)
-                    elif question is not None and letters[0][0] == "enter":
-                        group.start_soon(self._gates.enter, question, number, letters[0][1])
-                    elif question is not None:
-                        self._post.answer.remote(question, _answer(call, letters[0]))
+                    if asks and letters[0][0] == "enter":
+                        group.start_soon(self._gates.enter, first, number, letters[0][1])
+                    elif asks:
+                        self._post.answer.remote(first, _answer(call, letters[0]))
+                    elif call is not None:
+                        call.hear(first, letters)
 
 
 def _answer(call: Call | None, letter: Letter) -> Any:
@@ -137,39 +188,6 @@ def _answer(call: Call | None, letter: Letter) -> Any:
         return getattr(call.work, name)(*arguments)
     except Exception as error:  # noqa: BLE001 - raised on the worker
         return error
-
-
-async def _result(shipped: Any) -> Any:
-    """Return what a task comes to; cancelling this cancels it, and waits for its clean-up."""
-    future = asyncio.wrap_future(shipped.future())
-    try:
-        return await asyncio.shield(future)
-    except asyncio.CancelledError:
-        await _cancelled(shipped, future)
-        raise
-    except RayTaskError as error:
-        raise _meaning(error) from None
-    except RayError as error:
-        raise Moved(f"a worker of the cluster is gone: {type(error).__name__}") from None
-
-
-def _meaning(error: RayTaskError) -> Exception:
-    cause: object = getattr(error, "cause", None)
-    if isinstance(cause, TtsError):
-        return cause
-    return Infra(f"on a worker of the cluster: {type(cause or error).__name__}: {cause or error}")
-
-
-async def _cancelled(shipped: Any, future: asyncio.Future[Any]) -> None:
-    """Interrupt the task, which cancels it as it would a local one; kill its worker if that takes long."""
-    with anyio.CancelScope(shield=True):
-        for force in (False, True):
-            RAY.cancel(shipped, force=force)
-            with anyio.move_on_after(GRACE_SECONDS):
-                await asyncio.wait([future])
-            if future.done():
-                future.exception()
-                return
 
 
 @asynccontextmanager

@@ -16,6 +16,11 @@ T = TypeVar("T")
 
 Letter: TypeAlias = tuple[str, tuple[Any, ...]]
 """The name of a method of `Work`, and its arguments."""
+Mail: TypeAlias = tuple[int, int, bool, Sequence[Letter]]
+"""A call, the number of the first letter of it or of the question, whether it is a question, and letters.
+
+Letters are numbered in each call, since Ray's actors may take them in another order than they were sent in.
+"""
 
 RAY: Any = ray
 """Ray, whose own types are known in part only."""
@@ -24,39 +29,49 @@ PAUSE_SECONDS = 0.05
 
 
 class Post:
-    """The actor. `tell` and `ask` are for workers, `take` and `answer` for the run."""
+    """The actor. `tell`, `ask`, `dismissed` are for workers, `take`, `answer`, `dismiss` for the run."""
 
     def __init__(self) -> None:
-        self._letters: list[tuple[int, int | None, Sequence[Letter]]] = []
+        self._mail: list[Mail] = []
         self._news = asyncio.Event()
         self._asked: dict[int, asyncio.Future[Any]] = {}
+        self._leave: dict[int, asyncio.Event] = {}
         self._n = 0
 
-    async def tell(self, call: int, letters: Sequence[Letter]) -> None:
-        """Keep letters of a call for the run."""
-        self._put(call, None, letters)
+    async def tell(self, call: int, first: int, letters: Sequence[Letter]) -> None:
+        """Keep letters of a call for the run; `first` is the number of the first."""
+        self._put((call, first, False, letters))
 
     async def ask(self, call: int, letter: Letter) -> Any:
         """Return the run's answer to a letter; an exception is returned as it is."""
         self._n += 1
         number, answer = self._n, asyncio.get_running_loop().create_future()
         self._asked[number] = answer
-        self._put(call, number, [letter])
+        self._put((call, number, True, [letter]))
         return await answer
 
-    async def take(self) -> list[tuple[int, int | None, Sequence[Letter]]]:
-        """Return what has come: calls, the number of the question or None, and letters; waits for any."""
+    async def take(self) -> list[Mail]:
+        """Return what has come; waits for any."""
         await self._news.wait()
         self._news.clear()
-        taken, self._letters = self._letters, []
+        taken, self._mail = self._mail, []
         return taken
 
     async def answer(self, number: int, value: Any) -> None:
         """Answer a question."""
         self._asked.pop(number).set_result(value)
 
-    def _put(self, call: int, number: int | None, letters: Sequence[Letter]) -> None:
-        self._letters.append((call, number, letters))
+    async def dismissed(self, call: int) -> None:
+        """Return when the run wants nothing more of a call."""
+        await self._leave.setdefault(call, asyncio.Event()).wait()
+        self._leave.pop(call, None)
+
+    async def dismiss(self, call: int) -> None:
+        """Say that nothing more is wanted of a call."""
+        self._leave.setdefault(call, asyncio.Event()).set()
+
+    def _put(self, mail: Mail) -> None:
+        self._mail.append(mail)
         self._news.set()
 
 
@@ -119,6 +134,10 @@ class Letters:
         """Return the run's answer, without holding up the event loop."""
         return _unless_error(await self._post.ask.remote(self._call, (name, arguments)))
 
+    async def dismissed(self) -> None:
+        """Return when the run wants nothing more of this effect."""
+        await self._post.dismissed.remote(self._call)
+
     def _tell(self, name: str, *arguments: Any, at_once: bool = False) -> None:
         with self._lock:
             self._unsent.append((name, arguments))
@@ -127,7 +146,7 @@ class Letters:
 
     def _send(self) -> None:
         if self._unsent:
-            self._post.tell.remote(self._call, self._unsent)
+            self._post.tell.remote(self._call, self.n_sent, self._unsent)
             self.n_sent += len(self._unsent)
             self._unsent, self._sent_at = [], time.monotonic()
 

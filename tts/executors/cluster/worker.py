@@ -10,15 +10,15 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
+import anyio
+
 import tts
-from tts.errors import Unusable
+from tts.errors import Infra, TtsError, Unusable
 from tts.executors.cluster.gates import FarThrottle
 from tts.executors.cluster.post import RAY, Letter, Letters
 from tts.models.connections import connected
 from tts.protocols import Executor
 from tts.types import Effect
-
-TURN_SECONDS = 0.1
 
 _loop: asyncio.Runner | None = None
 _executors: dict[str, Executor] = {}
@@ -60,29 +60,38 @@ class Company:
 
 def carry_out(
     post: Any, company: Company, call: int, effects: Sequence[Effect[Any]]
-) -> tuple[Sequence[Any], list[Letter], int]:
-    """Return the results of effects, the last letters, and how many have been sent before.
+) -> tuple[Sequence[Any] | TtsError, list[Letter], int]:
+    """Return the results of effects or the error in their place, the last letters, and how many went before.
 
     All effects of a process share its event loop and its players, as they do in the run itself.
     """
     global _loop
     _loop = _loop or asyncio.Runner()
-    letters, executor = Letters(post, call), company.executor()
-    letters.began()
-    results = _loop.run(_performed(executor, effects, letters))
+    letters = Letters(post, call)
+    results: Sequence[Any] | TtsError
+    try:
+        executor = company.executor()
+        letters.began()
+        results = _loop.run(_performed(executor, effects, letters))
+    except TtsError as error:
+        results = error
+    except Exception as error:  # noqa: BLE001 - the run hears of it, and of what was used before
+        results = Infra(f"on a worker of the cluster: {type(error).__name__}: {error}")
     return results, letters.rest, letters.n_sent
 
 
 async def _performed(executor: Executor, effects: Sequence[Effect[Any]], letters: Letters) -> Sequence[Any]:
-    awake = asyncio.ensure_future(_awake())
-    try:
-        async with connected(partial(FarThrottle, letters)):
-            return await executor.perform(effects, letters)
-    finally:
-        awake.cancel()
+    async with connected(partial(FarThrottle, letters)):
+        with anyio.CancelScope() as scope:
+            watch = asyncio.ensure_future(_ended_when_dismissed(scope, letters))
+            try:
+                return await executor.perform(effects, letters)
+            finally:
+                watch.cancel()
+    raise Infra("the effect was cancelled")
 
 
-async def _awake() -> None:
-    """Let the event loop turn: Ray's interrupt only sets a flag, which a loop that waits does not see."""
-    while True:  # noqa: ASYNC110 - there is no event to wait for
-        await asyncio.sleep(TURN_SECONDS)
+async def _ended_when_dismissed(scope: anyio.CancelScope, letters: Letters) -> None:
+    """Cancel what is done here when the run wants it no more, as it would be cancelled in the run itself."""
+    await letters.dismissed()
+    scope.cancel()
