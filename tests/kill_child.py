@@ -11,9 +11,9 @@ import os
 import signal
 import sqlite3
 import sys
-import time
+import threading
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -82,10 +82,11 @@ class Worker:
 
 
 class MortalStore(Store):
-    """A store whose process dies at the n-th commit: before it, in the middle of it, or right after it."""
+    """A store whose process dies at the n-th commit: before, amid, right after it or `seconds` later."""
 
     fatal: int = -1
     moment: str = "before"
+    seconds: float = 0.0
     commits: int = 0
 
     def _commit(self, batch: Sequence[Any]) -> None:
@@ -95,7 +96,9 @@ class MortalStore(Store):
         if self.commits == self.fatal and self.moment == "during":
             batch[-1].job = dying(batch[-1].job)
         super()._commit(batch)
-        if self.commits == self.fatal:
+        if self.commits == self.fatal and self.moment == "later":
+            threading.Timer(self.seconds, die).start()
+        elif self.commits == self.fatal:
             die()
 
 
@@ -125,7 +128,7 @@ def experiment(log: Log, workers: int) -> Experiment:
     )
 
 
-def play(folder: Path, log: Log, *, fatal: int = -1, moment: str = "", workers: int = 4) -> int:
+def play(folder: Path, log: Log, *, kill: Mapping[str, Any] = {}, workers: int = 4) -> int:
     """Run in a fork that may die; return its process id."""
     pid = os.fork()
     if pid:
@@ -133,17 +136,19 @@ def play(folder: Path, log: Log, *, fatal: int = -1, moment: str = "", workers: 
     try:
         store = MortalStore.open(folder)
         assert isinstance(store, MortalStore)
-        store.fatal, store.moment = fatal, moment
+        store.fatal, store.moment = kill.get("commit", -1), kill.get("moment", "")
+        store.seconds = kill.get("seconds", 0.0)
         anyio.run(experiment(log, workers).run_in, store)
         store.close()
+        (folder / "commits").write_text(str(store.commits))
         os._exit(0)
     except BaseException:  # noqa: BLE001 - a fork must not run on into its parent's code
         traceback.print_exc()
         os._exit(1)
 
 
-def wait_or_kill(pid: int, seconds: float) -> bool:
-    """Kill the fork after a time unless it has ended by then; return whether it died by SIGKILL."""
+def wait_or_kill(pid: int, seconds: float = 60) -> bool:
+    """Wait for the end of a fork, and kill it after a time; return whether it died by SIGKILL."""
     signal.sigtimedwait([signal.SIGCHLD], seconds)
     os.kill(pid, signal.SIGKILL)
     return os.WIFSIGNALED(os.waitpid(pid, 0)[1])
@@ -183,10 +188,7 @@ def trial(folder: Path, kill: dict[str, Any]) -> dict[str, Any]:
     folder.mkdir()
     while signal.sigtimedwait([signal.SIGCHLD], 0):
         pass  # the ends of earlier forks
-    if "after" in kill:
-        killed = wait_or_kill(play(folder, log), kill["after"])
-    else:
-        killed = wait_or_kill(play(folder, log, fatal=kill["commit"], moment=kill["moment"]), 60)
+    killed = wait_or_kill(play(folder, log, kill=kill))
     before = read(folder)
     n = len(lines(log))
     resumed = os.waitpid(play(folder, log, workers=kill.get("workers", 4)), 0)[1]
@@ -200,13 +202,12 @@ def trial(folder: Path, kill: dict[str, Any]) -> dict[str, Any]:
 
 
 def whole(folder: Path) -> dict[str, Any]:
-    """Run without a kill and report how long that took and how many commits it made."""
+    """Run without a kill and report what it came to and how many commits it made."""
     folder.mkdir()
     log = Log(folder / "log")
-    began = time.monotonic()
     status = os.waitpid(play(folder, log), 0)[1]
-    seconds = time.monotonic() - began
-    return {"resumed": status, "seconds": seconds, "log": lines(log), **read(folder)}
+    commits = int((folder / "commits").read_text())
+    return {"resumed": status, "commits": commits, "log": lines(log), **read(folder)}
 
 
 def main() -> None:
@@ -219,7 +220,7 @@ def main() -> None:
     report: dict[str, Any] = {"whole": whole(folder / "whole"), "trials": []}
     for i, kill in enumerate(plan["kills"]):
         if "share" in kill:
-            kill["after"] = kill["share"] * report["whole"]["seconds"]
+            kill["commit"] = 1 + int(kill["share"] * report["whole"]["commits"])
         report["trials"].append(trial(folder / str(i), kill))
     json.dump(report, sys.stdout)
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Sequence
-from dataclasses import astuple, dataclass, field, fields, replace
+from dataclasses import astuple, dataclass, field, fields
 from operator import add
 
 import anyio
@@ -47,7 +47,7 @@ def tighter(a: Budget, b: Budget) -> Budget:
 
 def most(bound: Budget) -> Amount:
     """Return a bound as numbers; an unknown part is endless, but for rollouts: only a rollout has any."""
-    return amount(bound if bound.rollouts is not None else replace(bound, rollouts=0))
+    return (*amount(bound)[:-1], float(bound.rollouts or 0))
 
 
 def charge(bound: Budget, usage: Usage, seconds: float) -> Amount:
@@ -106,7 +106,10 @@ class Account:
         Raises:
             Refused: not even the first fits once everything else has settled.
         """
-        waiter = _Waiter([most(bound) for bound in bounds])
+        wanted = [most(bound) for bound in bounds]
+        if not self._queue and self._fitting(wanted) == len(wanted):
+            return self._hold(wanted)
+        waiter = _Waiter(wanted)
         self._queue.append(waiter)
         self._pump()
         try:

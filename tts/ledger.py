@@ -119,9 +119,9 @@ class Ledger:
     def unwant(self, flight: Flight) -> None:
         """Stop waiting for one flight; its batch is cancelled when it was the last one wanted."""
         flight.waiting -= 1
-        batch = flight.batch
-        if batch is not None and not any(f.waiting > 0 for f in batch.flights if f.done is None):
-            batch.cancel.cancel()
+        left = [] if flight.batch is None else [f for f in flight.batch.flights if f.done is None]
+        if flight.batch is not None and left and not any(f.waiting > 0 for f in left):
+            flight.batch.cancel.cancel()
 
     async def settled(self, flights: Sequence[Flight]) -> None:
         """Wait for the clean-up of those flights that are being cancelled."""
@@ -198,52 +198,55 @@ class Ledger:
             left = [flight for flight in left if flight.done is None]
 
     async def _perform_reserved(self, flights: Sequence[Flight], reservation: Reservation) -> None:
-        """Hold the effects' bounds on the run's bill while they wait for a slot and are performed.
+        """Hold the effects' bounds on the run's bill while they wait for a slot, are performed and stored.
 
-        Those whose machine went away are not done then, and have been billed for what it did.
+        The slot is free once they are performed, so that their end and the start of those that follow share
+        a commit. Those whose machine went away are not done then, and have been billed for what it did.
         """
-        paid = Paid()
+        performance = Performance(flights)
         try:
             async with self._slot(flights[0].effect.kind):
                 if self.stopping:
                     for flight in flights:
                         self._refuse(flight, self.stopping)
                 else:
-                    await self._perform(flights, paid)
+                    await self._perform(performance)
         finally:
-            self._bill.settle(reservation, paid.total)
+            try:
+                with anyio.CancelScope(shield=True):
+                    await self._finish(performance)
+            finally:
+                self._bill.settle(reservation, performance.paid)
 
     def _slot(self, kind: str) -> anyio.CapacityLimiter:
-        return self._slots.setdefault(kind, anyio.CapacityLimiter(OTHER_SLOTS))
+        if kind not in self._slots:
+            self._slots[kind] = anyio.CapacityLimiter(OTHER_SLOTS)
+        return self._slots[kind]
 
-    async def _perform(self, flights: Sequence[Flight], paid: Paid) -> None:
+    async def _perform(self, performance: Performance) -> None:
+        """Perform effects, and note how they ended."""
+        flights = performance.flights
         effects = [flight.effect for flight in flights]
-        free = effects[0].bound == FREE
-        records = [0] * len(flights) if free else await self._begin(effects)
+        records = [0] * len(flights) if performance.free else await self._begin(effects)
         work = flights[0].work = FlightWork(self.store, flights[0])
         self.events.emit(Started(effects[0].kind, effects[0].task.id))
-        endings: list[Ending] = []
         results: Sequence[Any] = ()
-        again = False
         try:
             results = await self._executor.perform(effects, work)
-            endings = [
+            performance.endings = [
                 ending_of(effect, record, result, work, n=len(effects))
                 for effect, record, result in zip(effects, records, results, strict=True)
             ]
         except Exception as error:  # noqa: BLE001 - the record keeps it, and the waiters get it as Infra
-            endings = broken(effects, records, "infra", _in_words(error), work, results)
-            again = self._goes_on(flights, error)
+            performance.endings = broken(effects, records, "infra", _in_words(error), work, results)
+            performance.again = self._goes_on(flights, error)
             self._heed(error)
         except BaseException as error:
             if _is_stray(error):
-                endings = broken(effects, records, "infra", "it was cancelled from within", work)
+                performance.endings = broken(effects, records, "infra", "it was cancelled from within", work)
             else:
-                endings = broken(effects, records, "cancelled", "", work)
+                performance.endings = broken(effects, records, "cancelled", "", work)
                 raise
-        finally:
-            with anyio.CancelScope(shield=True):
-                await self._finish(flights, endings, paid, free=free, again=again)
 
     def _goes_on(self, flights: Sequence[Flight], error: Exception) -> bool:
         """Whether another machine is to carry the effects out."""
@@ -262,20 +265,18 @@ class Ledger:
     async def _begin(self, effects: Sequence[Effect[Any]]) -> list[int]:
         return await self.store.begin(effects, [tuple(_finite(most(e.bound))) for e in effects])
 
-    async def _finish(
-        self, flights: Sequence[Flight], endings: Sequence[Ending], paid: Paid, *, free: bool, again: bool
-    ) -> None:
+    async def _finish(self, performance: Performance) -> None:
         """Put the endings on disk, and only then tell those who wait, unless the effects go on elsewhere."""
-        if free:
-            kept = [(f.effect, e) for f, e in zip(flights, endings, strict=True) if e.result is not None]
-            await self.store.put(kept)
-        else:
-            await self.store.end(endings)
-        for flight, ending in zip(flights, endings, strict=True):
-            paid.total = plus(paid.total, ending.charged)
+        ended = list(zip(performance.flights, performance.endings, strict=False))  # none, where none began
+        if performance.free:
+            await self.store.put([(f.effect, ending) for f, ending in ended if ending.result is not None])
+        elif ended:
+            await self.store.end(performance.endings)
+        for flight, ending in ended:
+            performance.paid = plus(performance.paid, ending.charged)
             effect = flight.effect
             self.events.emit(Ended(effect.kind, effect.task.id, ending.status, ending.usage, ending.seconds))
-            if not again:
+            if not performance.again:
                 flight.conclude(told(ending, effect))
 
     def _refuse(self, flight: Flight, reason: str) -> None:
@@ -285,10 +286,21 @@ class Ledger:
 
 
 @dataclass(slots=True)
-class Paid:
-    """What a batch has been charged so far."""
+class Performance:
+    """Flights that are performed at once, how they ended, and what they are charged.
 
-    total: tuple[float, ...] = ZERO
+    `again` says that they go on elsewhere.
+    """
+
+    flights: Sequence[Flight]
+    endings: Sequence[Ending] = ()
+    again: bool = False
+    paid: tuple[float, ...] = ZERO
+
+    @property
+    def free(self) -> bool:
+        """Whether they cost nothing, so that their start needs no record."""
+        return self.flights[0].effect.bound == FREE
 
 
 def _in_words(error: Exception) -> str:

@@ -242,13 +242,11 @@ class StageScope:
 
     def rollout(self, index: int, priors: Sequence[Summary] = ()) -> Effect[Rollout]:
         """Return the effect of one rollout."""
-        limits = self._run.cast.played("agent").bound
-        inputs = tuple(prior.key for prior in priors)
-        params = {"limits": {name: x for name, x in asdict(limits).items() if x is not None}}
-        effect = self.effect(
-            "rollout", Rollout, by="agent", inputs=inputs, read=priors, params=params, occurrence=index
-        )
-        return replace(effect, bound=replace(effect.bound, rollouts=1))
+        role, inputs = self._run.cast.played("agent"), tuple(prior.key for prior in priors)
+        params = {"limits": {name: x for name, x in asdict(role.bound).items() if x is not None}}
+        given = role.fingerprint, inputs, params, index, self._run.seed
+        bound = replace(role.bound_on(self.task, priors), rollouts=1)
+        return Effect("rollout", self.task, Rollout, *given, bound)
 
     def _summary(self, rollout: Rollout) -> Effect[Summary]:
         return self.effect("summary", Summary, by="summarizer", inputs=(rollout.key,), read=(rollout,))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, TypeAlias, overload
 
@@ -30,17 +30,26 @@ class FunctionAgent:
     function: AgentFunction
     fingerprint: str
     bound: Budget = Budget()
+    n_given: int = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "n_given", max(1, _n_parameters(self.function)))
 
     async def run(self, task: Task, attempt: Attempt) -> Rollout:
         """Return the function's text as a rollout, or the rollout it made."""
-        n = len(inspect.signature(self.function).parameters)
-        arguments: tuple[Any, ...] = (task, attempt)[: max(1, n)]
-        answer = await call(self.function, *arguments)
+        answer = await call(self.function, *(task, attempt)[: self.n_given])
         if isinstance(answer, Rollout):
             return answer
         if isinstance(answer, str):
             return Rollout(answer=answer)
         raise TypeError(f"an agent returns text or a Rollout, not {type(answer).__name__}")
+
+
+def _n_parameters(function: AgentFunction) -> int:
+    try:
+        return len(inspect.signature(function).parameters)
+    except (TypeError, ValueError):
+        raise UsageError(f"the parameters of {function!r} cannot be read: wrap it in a function") from None
 
 
 async def call(function: Callable[..., Any], *arguments: Any) -> Any:

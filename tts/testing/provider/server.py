@@ -69,6 +69,7 @@ class ModelServer:
 
     def __enter__(self) -> ModelServer:
         listener = socket.create_server((HOST, self._wanted_port), backlog=2048)
+        listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # what it accepts inherits it
         self._port = listener.getsockname()[1]
         self._thread = _Thread(self._provider, listener)
         self._thread.start()
