@@ -446,6 +446,7 @@ def test_the_page_works_in_a_browser_with_the_network_off(browser: Any, place: P
 
 
 @needs_browser
+@pytest.mark.thorough
 @pytest.mark.parametrize(("width", "scheme"), [(1200, "light"), (390, "dark")])
 def test_the_page_is_accessible_and_fits_its_screen(
     browser: Any, place: Path, tmp_path: Path, width: int, scheme: str
