@@ -164,7 +164,7 @@ def test_a_vote_that_the_provider_took_away_is_asked_again_on_the_next_run():
     assert found[0].preferred == "key-a"
 
 
-SHORT = Patience(total_seconds=1.0, first_wait_seconds=0.001, longest_wait_seconds=0.02)
+SHORT = Patience(total_seconds=0.6, first_wait_seconds=0.001, longest_wait_seconds=0.02)
 
 
 def test_where_not_even_the_first_vote_can_be_had_it_is_infrastructure():
