@@ -10,7 +10,6 @@ import os
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import astuple
-from pathlib import Path
 
 from tts.pipeline import Pipeline, flat
 from tts.run import Choice
@@ -41,7 +40,16 @@ def _files(package: str) -> Iterator[tuple[str, str, int, int]]:
     module = sys.modules[package]
     for place in getattr(module, "__path__", None) or [getattr(module, "__file__", None)]:
         if place is not None and package != "__main__":
-            root = Path(place)
-            for path in [root] if root.is_file() else sorted(root.rglob("*.py")):
+            for path in [place] if os.path.isfile(place) else _sources(place):
                 told = os.stat(path)
-                yield package, str(path), told.st_size, told.st_mtime_ns
+                yield package, path, told.st_size, told.st_mtime_ns
+
+
+def _sources(folder: str) -> Iterator[str]:
+    """Yield the Python files in a folder, in no order."""
+    with os.scandir(folder) as entries:
+        for entry in entries:
+            if entry.is_dir(follow_symlinks=False):
+                yield from _sources(entry.path)
+            elif entry.name.endswith(".py"):
+                yield entry.path

@@ -195,17 +195,15 @@ class StageScope:
 
     async def sample(self, n: int, *, start: int = 0, priors: Sequence[Summary] = ()) -> list[Rollout]:
         """Return the rollouts `start` to `start + n - 1` that could be had."""
-        asked = await self._ask_each([[self.rollout(start + i, priors)] for i in range(n)])
+        asked = await self._ask_each([[effect] for effect in self.rollouts(n, start, priors)])
         return [done.result for (done,) in asked if done.result is not None]
 
     def lanes(
         self, n: int, *, start: int = 0, priors: Sequence[Summary] = ()
     ) -> AbstractAsyncContextManager[Lanes]:
         """Return the same rollouts as they go."""
-        effects = [self.rollout(start + i, priors) for i in range(n)]
-        return LedgerLanes(
-            self._run.ledger, self._account, effects, used=self._lane, refused=self._run.refusals.append
-        )
+        effects, refused = self.rollouts(n, start, priors), self._run.refusals.append
+        return LedgerLanes(self._run.ledger, self._account, effects, used=self._lane, refused=refused)
 
     async def summarize(self, rollout: Rollout) -> Summary:
         """Return the rollout's summary, made once; one without content where it could not be made."""
@@ -240,13 +238,15 @@ class StageScope:
         self._clock = latest([self._clock, self._finish(used)])
         return tallies
 
-    def rollout(self, index: int, priors: Sequence[Summary] = ()) -> Effect[Rollout]:
-        """Return the effect of one rollout."""
+    def rollouts(self, n: int, start: int = 0, priors: Sequence[Summary] = ()) -> list[Effect[Rollout]]:
+        """Return the effects of n rollouts from the same priors."""
         role, inputs = self._run.cast.played("agent"), tuple(prior.key for prior in priors)
         params = {"limits": {name: x for name, x in asdict(role.bound).items() if x is not None}}
-        given = role.fingerprint, inputs, params, index, self._run.seed
         bound = replace(role.bound_on(self.task, priors), rollouts=1)
-        return Effect("rollout", self.task, Rollout, *given, bound)
+        given = role.fingerprint, inputs, params
+        return [
+            Effect("rollout", self.task, Rollout, *given, start + i, self._run.seed, bound) for i in range(n)
+        ]
 
     def _summary(self, rollout: Rollout) -> Effect[Summary]:
         return self.effect("summary", Summary, by="summarizer", inputs=(rollout.key,), read=(rollout,))

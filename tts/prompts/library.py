@@ -69,7 +69,12 @@ class Prompts:
         Raises:
             UsageError: it cannot be read.
         """
-        return _loaded(self.texts[name], str(self._path(name)))
+        from jinja2 import TemplateError
+
+        try:
+            return _loaded(self.texts[name])
+        except TemplateError as error:
+            raise UsageError(f"the prompt {self._path(name)} cannot be read: {error}") from None
 
     def named(self, *names: str) -> dict[str, str]:
         """Return the texts of some templates, by name."""
@@ -92,14 +97,11 @@ def _read(path: Path) -> str:
 
 
 @cache
-def _loaded(text: str, place: str) -> Template:
-    from jinja2 import StrictUndefined, TemplateError
+def _loaded(text: str) -> Template:
+    from jinja2 import StrictUndefined
     from jinja2.sandbox import ImmutableSandboxedEnvironment
 
     environment = ImmutableSandboxedEnvironment(
         undefined=StrictUndefined, autoescape=False, trim_blocks=True, lstrip_blocks=True
     )
-    try:
-        return environment.from_string(text)
-    except TemplateError as error:
-        raise UsageError(f"the prompt {place} cannot be read: {error}") from None
+    return environment.from_string(text)
