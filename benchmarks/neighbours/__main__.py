@@ -41,11 +41,9 @@ def figures(table: telling.Table) -> Iterator[Figure]:
     """Yield the goals: how tts stands to the floor and to the fastest neighbour, and what it loses."""
     for letter, found in table.items():
         rates = {name: one.middle(lambda run: run.rate) for name, one in found.items()}
-        floor = rates.get("floor")
-        for way in ("sdk", "chat"):
-            ours = rates.get(f"tts {way}")
-            ratio = ours / floor if ours and floor else None
-            yield Figure(f"({letter}) tts {way} / floor", ratio, 0.9, kind="least")
+        for ours, floor in (("tts sdk", "floor"), ("tts chat", "floor stream")):
+            ratio = rates[ours] / rates[floor] if ours in rates and floor in rates else None
+            yield Figure(f"({letter}) {ours} / {floor}", ratio, 0.9, kind="least")
         yield from _beside_the_best(letter, found, rates)
         if letter == "d":
             lost = [found[name].lost for name in found if name in ("tts sdk", "tts chat")]

@@ -47,6 +47,7 @@ class Line:
 
 LINES = (
     Line("floor", "", "floor"),
+    Line("floor", "stream", "floor"),
     Line("tts", "sdk", "tts_run"),
     Line("tts", "aiohttp", "tts_run"),
     Line("tts", "chat", "tts_run"),
