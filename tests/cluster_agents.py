@@ -10,7 +10,7 @@ from pathlib import Path
 import anyio
 import ray
 
-from tts.errors import Unusable
+from tts.errors import LimitReached, Unusable
 from tts.protocols import Attempt
 from tts.types import Rollout, Step, Task, Usage
 
@@ -41,7 +41,7 @@ async def busy(task: Task, attempt: Attempt) -> Rollout:
 async def endless(task: Task, attempt: Attempt) -> Rollout:
     """Go on until cancelled, and leave a file that says so."""
     attempt.record(Step(observation="begun", usage=Usage(calls=1, input_tokens=7)))
-    attempt.progress(3.0, thought=True)
+    attempt.progress(3.0)
     try:
         await anyio.sleep_forever()
     except BaseException:
@@ -77,6 +77,17 @@ async def wordy(task: Task, attempt: Attempt) -> Rollout:
         attempt.record(Step(observation=str(i), usage=Usage(calls=1, output_tokens=1)))
         attempt.progress(float(i))
     return Rollout(answer="42")
+
+
+def stubborn(task: Task, attempt: Attempt) -> str:
+    """Go on in a thread for as long as the attempt lets it, and leave a file when it does not."""
+    try:
+        while True:
+            attempt.progress(1.0)
+            time.sleep(0.01)
+    except LimitReached:
+        touch(task.metadata["left"])
+        raise
 
 
 async def unusable(task: Task, attempt: Attempt) -> Rollout:

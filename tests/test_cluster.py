@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -24,11 +25,14 @@ from ray.cluster_utils import Cluster
 
 from tts.agents.answers import answer_form
 from tts.agents.chat import ChatAgent
-from tts.errors import UsageError
+from tts.agents.function import agent
+from tts.errors import Infra, UsageError
 from tts.events import Ended, Event
 from tts.executors.cluster import Needs, RayCluster
+from tts.executors.cluster.gates import Gates
 from tts.executors.local import Here
 from tts.experiment import Experiment
+from tts.models.connections import connected as open_connections
 from tts.models.names import model
 from tts.models.throttle import Limits
 from tts.protocols import Scope
@@ -168,7 +172,7 @@ def test_what_is_cancelled_ends_there_too_and_what_it_had_told_is_kept(
 
 @dataclass(frozen=True)
 class Waiting:
-    """A stage that says when the thinking of its rollout is over."""
+    """A stage that says when its rollout has come as far as it will."""
 
     over: anyio.Event
     needs = frozenset({"agent"})
@@ -176,7 +180,7 @@ class Waiting:
     async def __call__(self, pool: Pool, scope: Scope) -> Pool:
         async with scope.lanes(1) as lanes:
             while await lanes.changed():
-                if any(lane.thought for lane in lanes):
+                if any(lane.length == 3.0 for lane in lanes):
                     self.over.set()
         return pool
 
@@ -186,6 +190,19 @@ def test_what_is_told_keeps_its_order_and_is_heard_to_the_end(cluster: Cluster, 
         for key, rollout in made.rollouts().items():
             assert [step.observation for step in made.steps(key)] == [str(i) for i in range(300)]
             assert (rollout.length, rollout.usage.tokens) == (299.0, 300)
+
+
+def test_a_thread_that_goes_on_after_its_attempt_is_stopped(cluster: Cluster, tmp_path: Path) -> None:
+    task = tasks(left=str(tmp_path / "left"))
+    timed = agent(agents.stubborn, bound=Budget(seconds=1.0))
+    with run(experiment(cluster, timed, task, strategies=["single"]), tmp_path / "run") as made:
+        (rollout,) = made.rollouts().values()
+    assert rollout.status == "limit"
+    for _ in range(500):
+        if (tmp_path / "left").exists():
+            break
+        time.sleep(0.02)
+    assert (tmp_path / "left").exists()
 
 
 def test_a_node_that_cannot_play_stops_the_run_in_one_line(cluster: Cluster, tmp_path: Path) -> None:
@@ -252,6 +269,51 @@ def test_the_limits_of_a_model_hold_over_all_nodes(cluster: Cluster, tmp_path: P
     assert len(served) == 4
     ends = [request.closed_at or 0.0 for request in served]
     assert all(later.opened_at >= end for later, end in zip(served[1:], ends, strict=False))
+
+
+class Answers:
+    """A post office that keeps the answers."""
+
+    def __init__(self) -> None:
+        self.given: dict[int, Any] = {}
+        self.answer = self
+
+    def remote(self, question: int, value: Any) -> None:
+        self.given[question] = value
+
+
+def test_who_no_longer_waits_for_a_place_takes_none() -> None:
+    async def main() -> None:
+        post, calls = Answers(), {1: None, 2: None, 3: None}
+        limits, key = Limits(concurrency=1, requests_per_minute=3), ("m", "", "")
+        async with open_connections() as connections, anyio.create_task_group() as group:
+            gates = Gates(connections, post, calls)
+            throttle: Any = connections.throttle(key, limits)
+            for call in calls:
+                group.start_soon(gates.enter, call, call, (f"ticket {call}", key, limits, 10))
+                await anyio.wait_all_tasks_blocked()
+            assert post.given == {1: None}
+            del calls[2]
+            gates.end(2)  # it had waited
+            gates.hear("leave", "ticket 3")  # its worker gave the request up
+            await anyio.wait_all_tasks_blocked()
+            gates.hear("leave", "ticket 1")
+            await anyio.wait_all_tasks_blocked()
+            assert {question: isinstance(said, Infra) for question, said in post.given.items()} == {
+                1: False,
+                2: True,
+                3: True,
+            }
+            assert (throttle.in_flight, len(throttle._recent)) == (0, 1)
+
+    anyio.run(main)
+
+
+def test_a_node_s_gpus_and_its_own_resources_are_asked_for_in_ray_s_words() -> None:
+    needs = Needs(cpus=2, resources={"GPU": 1, "fast_disk": 1})
+    assert needs.options == {"num_cpus": 2, "num_gpus": 1, "resources": {"fast_disk": 1}}
+    with pytest.raises(UsageError, match="CPU is no resource"):
+        Needs(resources={"CPU": 2})
 
 
 def test_what_no_node_has_or_nobody_can_send_is_said_before_anything_runs(

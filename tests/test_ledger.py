@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import os
 from collections.abc import Awaitable, Callable, Sequence
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ import anyio
 import anyio.lowlevel
 import pytest
 
-from tts.errors import Infra, LimitReached, Refused
+from tts.errors import Infra, LimitReached, Moved, Refused
 from tts.events import Ended, Event, Found, Started
 from tts.executors.local import local
 from tts.flights import Done
@@ -446,6 +447,42 @@ def test_a_step_that_cannot_be_kept_is_the_agent_s_failure_too() -> None:
     store.close()
 
 
+class Odd(Fraction):
+    """A number as another library's are: not Python's own, and not for JSON or SQLite."""
+
+    def __index__(self) -> int:
+        return int(self)
+
+
+def test_numbers_of_other_libraries_are_stored_as_python_s_own() -> None:
+    async def script(task: Task, attempt: Attempt) -> Rollout:
+        odd: Any = Odd(3)
+        attempt.record(Step(returncode=odd, usage=Usage(1, odd, estimated=True), seconds=odd, at=odd))
+        attempt.spend(Usage(output_tokens=odd, known_usd=odd))
+        attempt.progress(odd, signals={"passed": odd})
+        return Rollout(answer="a", length=odd, signals={"passed": odd}, usage=Usage(input_tokens=odd))
+
+    one, two, store, _ = one_rollout(script)
+    assert one.result is not None
+    assert one.result == two.result
+    assert (one.result.status, one.result.length, one.result.signals) == ("finished", 3.0, {"passed": 3.0})
+    assert one.result.usage == Usage(1, 6, output_tokens=3, known_usd=3.0, estimated=True)
+    assert kept(store) == [("finished", 1, 3)]
+    assert store.steps(one.result.key)[0].returncode == 3
+    store.close()
+
+
+@pytest.mark.parametrize("given", ["many", 2.5, None])
+def test_a_count_that_is_no_whole_number_is_the_agent_s_failure(given: Any) -> None:
+    async def script(task: Task, attempt: Attempt) -> Rollout:
+        return Rollout(usage=Usage(input_tokens=given))
+
+    one, _, store, _ = one_rollout(script)
+    assert one.result is not None
+    assert one.result.status == "failed"
+    store.close()
+
+
 def test_numbers_that_json_cannot_hold_leave_the_signals() -> None:
     async def script(task: Task, attempt: Attempt) -> Rollout:
         return Rollout(answer="a", length=float("inf"), signals={"logprob": float("-inf"), "passed": 1.0})
@@ -618,6 +655,24 @@ def test_an_executor_that_returns_too_few_results_is_an_infrastructure_failure()
             ledger._executor = Short()  # type: ignore[assignment]
             (done,) = await ledger.do([effect()])
             assert isinstance(done.error, Infra)
+
+    anyio.run(main)
+
+
+@pytest.mark.parametrize(("begun", "charged"), [(True, 9.0), (False, 0.0)])
+def test_what_a_machine_takes_away_with_it_is_charged_at_its_bound(begun: bool, charged: float) -> None:
+    class Fragile:
+        async def perform(self, effects: Sequence[Effect[Any]], work: Any) -> list[Any]:
+            work.progress(50.0, thought=True)
+            raise Moved("gone", begun=begun)
+
+    async def main() -> None:
+        async with opened() as ledger:
+            ledger._executor = Fragile()  # type: ignore[assignment]
+            (done,) = await ledger.do([effect(usd=9.0)])
+            assert isinstance(done.error, Infra)
+            assert ledger.bill[0] == 4 * charged
+            assert [r.status for r in ledger.store.records()] == ["infra"] * 4
 
     anyio.run(main)
 

@@ -284,6 +284,35 @@ def flat(error: BaseException) -> list[BaseException]:
     return [error]
 
 
+def test_a_write_that_fails_harms_none_that_shares_its_commit(tmp_path: Path) -> None:
+    def unwritable(connection: object) -> None:
+        raise TypeError("this cannot be written")
+
+    async def main() -> None:
+        store = Store.open(tmp_path)
+        told = list[StoreError]()
+
+        async def broken() -> None:
+            try:
+                await store.write(unwritable)
+            except StoreError as error:
+                told.append(error)
+
+        async with store._turn, anyio.create_task_group() as group:  # they wait, and then share a commit
+            group.start_soon(store.save_meta, "before", 1)
+            group.start_soon(broken)
+            group.start_soon(store.save_meta, "after", 2)
+            await anyio.wait_all_tasks_blocked()
+            store._turn.release()
+            await anyio.wait_all_tasks_blocked()
+            await store._turn.acquire()
+        assert (store.meta("before"), store.meta("after")) == (1, 2)
+        assert ["this cannot be written" in str(error) for error in told] == [True]
+        store.close()
+
+    anyio.run(main)
+
+
 def test_a_write_that_fails_changes_nothing_and_says_so(tmp_path: Path) -> None:
     async def main() -> None:
         store = Store.open(tmp_path)

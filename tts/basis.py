@@ -46,7 +46,9 @@ def _files(package: str) -> Iterator[tuple[str, str, int, int]]:
 
 
 def _sources(folder: str) -> Iterator[str]:
-    """Yield the Python files in a folder, in no order."""
+    """Yield the Python files in a folder, in no order; none where it is no folder, as in a zip file."""
+    if not os.path.isdir(folder):
+        return
     with os.scandir(folder) as entries:
         for entry in entries:
             if entry.is_dir(follow_symlinks=False):

@@ -50,11 +50,19 @@ def most(bound: Budget) -> Amount:
     return (*amount(bound)[:-1], float(bound.rollouts or 0))
 
 
-def charge(bound: Budget, usage: Usage, seconds: float) -> Amount:
+def finite(bound: Budget) -> Amount:
+    """Return a bound as numbers, zero where a part is unknown."""
+    return tuple(0.0 if x == float("inf") else x for x in most(bound))
+
+
+def charge(bound: Budget, usage: Usage, seconds: float, *, at_bound: bool = False) -> Amount:
     """Return what an effect is charged: its true usage, or its bound where a price is unknown.
 
-    Seconds are charged up to the bound, because the time-out at the bound is the engine's own.
+    Seconds are charged up to the bound, because the time-out at the bound is the engine's own. `at_bound`
+    charges no part less than the bound, for an effect whose usage is known in part only.
     """
+    if at_bound:
+        return tuple(map(max, charge(bound, usage, seconds), finite(bound)))
     known, floor = usage.known_usd, bound.usd or 0.0
     usd = max(known, floor) if usage.unpriced_calls else known
     time = seconds if bound.seconds is None else min(seconds, bound.seconds)

@@ -51,7 +51,14 @@ class Unusable(Infra):
 
 
 class Moved(Infra):
-    """The machine that carried an effect out is gone; another may, and what the first used stays billed."""
+    """The machine that carried an effect out is gone; another may, and what the first used stays billed.
+
+    `begun` says that the effect had begun there: what it used is then known in part only.
+    """
+
+    def __init__(self, told: str, *, begun: bool = True) -> None:
+        super().__init__(told)
+        self.begun = begun
 
 
 class Declined(TtsError):

@@ -146,7 +146,8 @@ class FlightWork:
 
 def ending_of(effect: Effect[Any], record: int, result: Outcome, work: FlightWork, *, n: int) -> Ending:
     """Return the ending of an effect that has a result, and took an n-th of the time of its batch."""
-    usage, seconds, body = result.usage, work.seconds / n, encode(result)
+    usage, seconds, body = result.usage.plain, work.seconds / n, encode(result)
+    length = getattr(result, "length", None)
     decode(body, effect.returns)  # what could not be read back must not reach the disk
     return Ending(
         record=record,
@@ -155,7 +156,7 @@ def ending_of(effect: Effect[Any], record: int, result: Outcome, work: FlightWor
         usage=usage,
         seconds=seconds,
         charged=charge(effect.bound, usage, seconds),
-        length=getattr(result, "length", None),
+        length=None if length is None else float(length),
         error=getattr(result, "reason", "") if result.status == "infra" else "",
         steps=tuple(work.recorded),
     )
@@ -168,10 +169,14 @@ def broken(
     error: str,
     work: FlightWork,
     results: Sequence[Outcome] = (),
+    at_bound: bool = False,
 ) -> list[Ending]:
-    """Return endings without a result: each bears what its unusable result used, else the first bears all."""
+    """Return endings without a result: each bears what its unusable result used, else the first bears all.
+
+    `at_bound` charges the whole bound where it is known: what was used is not.
+    """
     told = [usage for r in results if isinstance(usage := getattr(r, "usage", None), Usage)]
-    usages = [*(told or [work.usage]), *[Usage()] * len(effects)][: len(effects)]
+    usages = [*map(_storable, told or [work.usage]), *[Usage()] * len(effects)][: len(effects)]
     seconds = work.seconds / len(effects)
     return [
         Ending(
@@ -180,13 +185,21 @@ def broken(
             result=None,
             usage=usage,
             seconds=seconds,
-            charged=charge(effect.bound, usage, seconds),
+            charged=charge(effect.bound, usage, seconds, at_bound=at_bound),
             length=work.flight.length,
             error=error,
             steps=tuple(work.recorded),
         )
         for effect, record, usage in zip(effects, records, usages, strict=True)
     ]
+
+
+def _storable(usage: Usage) -> Usage:
+    """Return usage as it can be stored; of one that cannot, nothing is known."""
+    try:
+        return usage.plain
+    except (TypeError, ValueError, OverflowError):
+        return Usage()
 
 
 def told(ending: Ending, effect: Effect[T]) -> Done[T]:

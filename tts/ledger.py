@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 import anyio
 import anyio.abc
 
-from tts.budget import ZERO, Account, Reservation, most, plus
+from tts.budget import ZERO, Account, Reservation, finite, plus
 from tts.errors import Moved, Refused, Unusable
 from tts.events import Ended, Events, Found, RefusedEffect, Started
 from tts.flights import Batch, Done, Flight, FlightWork, broken, ending_of, stored, told
@@ -238,7 +238,9 @@ class Ledger:
                 for effect, record, result in zip(effects, records, results, strict=True)
             ]
         except Exception as error:  # noqa: BLE001 - the record keeps it, and the waiters get it as Infra
-            performance.endings = broken(effects, records, "infra", _in_words(error), work, results)
+            lost = isinstance(error, Moved) and error.begun
+            words = _in_words(error)
+            performance.endings = broken(effects, records, "infra", words, work, results, at_bound=lost)
             performance.again = self._goes_on(flights, error)
             self._heed(error)
         except BaseException as error:
@@ -253,7 +255,7 @@ class Ledger:
         if not isinstance(error, Moved) or self.stopping:
             return False
         for flight in flights:
-            flight.moves += 1
+            flight.moves, flight.length, flight.thought, flight.signals = flight.moves + 1, None, False, {}
         return max(flight.moves for flight in flights) <= MOVES
 
     def _heed(self, error: Exception) -> None:
@@ -263,7 +265,7 @@ class Ledger:
             self.stop(f"{STOPPED}: {error}")
 
     async def _begin(self, effects: Sequence[Effect[Any]]) -> list[int]:
-        return await self.store.begin(effects, [tuple(_finite(most(e.bound))) for e in effects])
+        return await self.store.begin(effects, [finite(effect.bound) for effect in effects])
 
     async def _finish(self, performance: Performance) -> None:
         """Put the endings on disk, and only then tell those who wait, unless the effects go on elsewhere."""
@@ -311,7 +313,3 @@ def _is_stray(error: BaseException) -> bool:
     """Whether it is a cancellation that nobody here asked for, such as that of a performer's own task."""
     asked_for = anyio.current_effective_deadline() == float("-inf")
     return isinstance(error, anyio.get_cancelled_exc_class()) and not asked_for
-
-
-def _finite(bound: Sequence[float]) -> list[float]:
-    return [0.0 if x == float("inf") else x for x in bound]

@@ -119,17 +119,21 @@ class Store:
         return entry.result[0]
 
     def _commit(self, batch: Sequence[_Write[Any]]) -> None:
+        """Write together; where that fails, one by one, so that one who cannot harms no other."""
         assert self._writer is not None, "a store opened for reading cannot be written"
         try:
             with self._writer:
                 self._writer.execute("BEGIN IMMEDIATE")
                 for entry in batch:
                     entry.result = [entry.job(self._writer)]
-        except Exception as error:  # noqa: BLE001 - handed to everyone whose write shared the commit
+        except Exception as error:  # noqa: BLE001 - handed to the one whose write it is
             self._packer.forget()
-            for entry in batch:
-                entry.error = StoreError(f"{self.path} cannot be written: {error}")
-                entry.error.__cause__ = error
+            if len(batch) > 1:
+                for entry in batch:
+                    self._commit([entry])
+            else:
+                batch[0].error = StoreError(f"{self.path} cannot be written: {error}")
+                batch[0].error.__cause__ = error
         for entry in batch:
             entry.done = True
 

@@ -65,6 +65,17 @@ class Usage:
         """Dollars, or None where a call's price is unknown."""
         return None if self.unpriced_calls else self.known_usd
 
+    @property
+    def plain(self) -> Usage:
+        """The same in Python's own numbers, which alone can be stored.
+
+        Raises:
+            TypeError, ValueError, OverflowError: a figure is no number, or a count is not whole.
+        """
+        figures = {f.name: getattr(self, f.name) for f in fields(self)}
+        own = {name: _own(name, x) for name, x in figures.items()}
+        return self if all(own[name] is x for name, x in figures.items()) else Usage(**own)
+
     def __add__(self, other: Usage) -> Usage:
         sums = {f.name: getattr(self, f.name) + getattr(other, f.name) for f in fields(self)[:-1]}
         return Usage(**sums, estimated=self.estimated or other.estimated)
@@ -85,6 +96,17 @@ class Usage:
         whole |= {name: getattr(self, name) for name in ("calls", "unpriced_calls", "retries")}
         whole |= {"known_usd": self.known_usd * share, "retry_usd": self.retry_usd * share}
         return Usage(**whole, estimated=True)
+
+
+def _own(name: str, figure: Any) -> Any:
+    """Return a figure of a usage as Python's own number, the same object where it is one."""
+    if name == "estimated":
+        return bool(figure)
+    if name.endswith("_usd"):
+        return float(figure)
+    if int(figure) != figure:
+        raise TypeError(f"{name} is a whole number, not {figure!r}")
+    return int(figure)
 
 
 @dataclass(frozen=True, slots=True)

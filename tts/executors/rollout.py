@@ -7,6 +7,7 @@ from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from math import isfinite
+from operator import index
 from pathlib import Path
 from typing import cast, get_args
 
@@ -48,7 +49,7 @@ class OneAttempt:
     def record(self, step: Step) -> None:
         """Add a step to the trajectory."""
         _check_text(thought=step.thought, action=step.action, observation=step.observation)
-        _check_usage(step.usage)
+        step = _plain(step)
         self._work.record(step)
         self.n_steps += 1
         self.trace_bytes += step.n_bytes
@@ -56,7 +57,7 @@ class OneAttempt:
 
     def spend(self, usage: Usage) -> None:
         """Add usage that belongs to no step."""
-        _check_usage(usage)
+        usage = _checked(usage)
         self._work.spend(usage)
         self._count(usage)
 
@@ -64,12 +65,10 @@ class OneAttempt:
         self, length: float | None, *, thought: bool = False, signals: Mapping[str, float] | None = None
     ) -> None:
         """Report the length so far."""
-        self.length = length
+        self.length = None if length is None else float(length)
         self.thought = self.thought or thought
-        if signals is None:
-            self._work.progress(length, thought=thought)
-        else:
-            self._work.progress(length, thought=thought, signals=signals)
+        told = None if signals is None else {name: float(x) for name, x in signals.items()}
+        self._work.progress(self.length, thought=thought, signals=told)
 
     def _count(self, usage: Usage) -> None:
         self.usage = self.usage + usage
@@ -158,13 +157,14 @@ def _storable(rollout: Rollout) -> Rollout:
     if not isinstance(rollout, Rollout):  # pyright: ignore[reportUnnecessaryIsInstance]
         raise TypeError(f"an agent returns a Rollout, not {type(rollout).__name__}")
     _check_text(answer=rollout.answer or "", patch=rollout.patch or "", error=rollout.error)
-    _check_usage(rollout.usage)
+    usage = _checked(rollout.usage)
     if rollout.status not in get_args(Status):
         raise ValueError(
             f"a rollout's status is one of {', '.join(get_args(Status))}, not {rollout.status!r}"
         )
-    length = rollout.length if rollout.length is not None and isfinite(rollout.length) else None
-    return replace(rollout, length=length, signals={k: x for k, x in rollout.signals.items() if isfinite(x)})
+    length = None if rollout.length is None or not isfinite(rollout.length) else float(rollout.length)
+    signals = {name: float(x) for name, x in rollout.signals.items() if isfinite(x)}
+    return replace(rollout, usage=usage, length=length, signals=signals)
 
 
 def _check_text(**texts: object) -> None:
@@ -173,9 +173,20 @@ def _check_text(**texts: object) -> None:
             raise TypeError(f"{name} is text, not {type(text).__name__}")
 
 
-def _check_usage(usage: Usage) -> None:
+def _plain(step: Step) -> Step:
+    """Return a step in Python's own numbers, which alone can be stored."""
+    usage, code = _checked(step.usage), step.returncode
+    if usage is step.usage and {type(code), type(step.seconds), type(step.at)} <= {int, float, type(None)}:
+        return step
+    code = None if code is None else index(code)
+    return replace(step, usage=usage, returncode=code, seconds=float(step.seconds), at=float(step.at))
+
+
+def _checked(usage: Usage) -> Usage:
+    usage = usage.plain
     if not (0 <= usage.known_usd < float("inf") and usage.input_tokens >= 0 and usage.output_tokens >= 0):
         raise ValueError(f"usage is zero or more and finite, not {usage}")
+    return usage
 
 
 def _over(used: float, limit: float | None) -> bool:

@@ -34,12 +34,16 @@ class Needs:
         for name, value in numbers.items():
             if not 0 <= value < float("inf"):
                 raise UsageError(f"what an effect needs of {name} is zero or more, not {value}")
+        for name in {"CPU", "memory"} & set(self.resources):
+            raise UsageError(f"{name} is no resource of a cluster's own naming: give cpus and memory_bytes")
 
     @property
     def options(self) -> dict[str, Any]:
         """The same in Ray's words."""
+        own = dict(self.resources)
+        gpus = {"num_gpus": own.pop("GPU")} if "GPU" in own else {}
         memory = {"memory": self.memory_bytes} if self.memory_bytes else {}
-        return {"num_cpus": self.cpus, "resources": dict(self.resources), **memory}
+        return {"num_cpus": self.cpus, "resources": own, **gpus, **memory}
 
     @property
     def amounts(self) -> dict[str, float]:

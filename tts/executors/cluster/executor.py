@@ -10,7 +10,7 @@ import socket
 import sys
 import threading
 from collections.abc import AsyncGenerator, Callable, Sequence
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from itertools import count
 from typing import Any, TypeVar
@@ -47,6 +47,7 @@ class Call:
     work: Work
     gates: Gates
     n_heard: int = 0
+    dismissed: bool = False
     early: dict[int, Sequence[Letter]] = field(default_factory=dict[int, Sequence[Letter]])
     news: asyncio.Event = field(default_factory=asyncio.Event)
 
@@ -120,50 +121,71 @@ class RayExecutor:
         if kind not in SHIPPED:
             return await self._here.perform(effects, work)
         number, call = next(self._numbers), Call(work, self._gates)
-        self._calls[number] = call
         task = self._task.options(**self._cluster.needed_by(kind).options, name=f"tts {kind}")
+        self._calls[number] = call
         try:
             shipped = task.remote(self._post, self._company, number, list(effects))
             results: Sequence[T] | TtsError = await self._result(shipped, number)
         finally:
             del self._calls[number]
             self._gates.end(number)
-            self._post.dismiss.remote(number)
+            self._dismiss(number, call)
+            if not call.begun:
+                work.began()  # the wait for a machine is nobody's time
         if isinstance(results, TtsError):
             raise results
         return results
 
     async def _result(self, shipped: Any, number: int) -> Any:
-        """Return what a task comes to; cancelling this cancels it, and waits for its clean-up."""
-        future = asyncio.wrap_future(shipped.future())
+        """Return what a task comes to; cancelling this cancels it, and waits for its clean-up.
+
+        What has been finished all the same is returned: it is paid for.
+        """
+        future, call = asyncio.wrap_future(shipped.future()), self._calls[number]
+        results: Any = None
         try:
             results, last, n_sent = await asyncio.shield(future)
         except asyncio.CancelledError:
             with anyio.CancelScope(shield=True):
-                await self._cancel(shipped, future, number)
-            raise
+                results = await self._cancel(shipped, future, number, call)
+            if isinstance(results, TtsError):
+                raise
+            return results
         except RayTaskError as error:
             raise Infra(f"on a worker of the cluster: {error.cause}") from None
         except RayError as error:
-            raise Moved(f"a worker of the cluster is gone: {type(error).__name__}") from None
-        await self._calls[number].heard_all(last, n_sent)
+            told = f"a worker of the cluster is gone: {type(error).__name__}"
+            raise Moved(told, begun=call.begun) from None
+        with anyio.CancelScope(shield=True):
+            await call.heard_all(last, n_sent)
         return results
 
-    async def _cancel(self, shipped: Any, future: asyncio.Future[Any], number: int) -> None:
-        """End a task: ask its worker, drop it where it has none yet, and kill the worker if it takes long."""
-        call = self._calls[number]
-        if call.begun:
-            self._post.dismiss.remote(number)
-        else:
+    async def _cancel(self, shipped: Any, future: asyncio.Future[Any], number: int, call: Call) -> Any:
+        """End a task: ask its worker, drop it where it has none yet, and kill the worker if it takes long.
+
+        Return what it came to, an error where that is nothing.
+        """
+        self._dismiss(number, call)
+        if not call.begun:
             RAY.cancel(shipped)
         await asyncio.wait([future], timeout=GRACE_SECONDS)
         if not future.done():
             RAY.cancel(shipped, force=True)
             await asyncio.wait([future], timeout=GRACE_SECONDS)
-        if future.done() and future.exception() is None:
-            _, last, n_sent = future.result()
-            with suppress(Moved):
-                await call.heard_all(last, n_sent)
+        if not future.done() or future.exception() is not None:
+            return Infra("the effect was cancelled")
+        results, last, n_sent = future.result()
+        try:
+            await call.heard_all(last, n_sent)
+        except Moved as error:
+            return error
+        return results
+
+    def _dismiss(self, number: int, call: Call) -> None:
+        """Tell the worker, if there is one, that nothing more is wanted; once, since the post keeps it."""
+        if call.begun and not call.dismissed:
+            call.dismissed = True
+            self._post.dismiss.remote(number)
 
     async def deliver(self) -> None:
         """Hear what the workers tell and answer what they ask, until cancelled."""

@@ -9,6 +9,7 @@ from collections.abc import AsyncGenerator, Container
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
+from uuid import uuid4
 
 import anyio
 
@@ -30,74 +31,79 @@ class FarThrottle:
     limits: Limits
 
     @asynccontextmanager
-    async def place(self, tokens: int) -> AsyncGenerator[int]:
+    async def place(self, tokens: int) -> AsyncGenerator[str]:
         """Wait for a place in the run, and hold it meanwhile."""
-        number: int = await self.letters.ask("enter", self.key, self.limits, tokens)
+        ticket = uuid4().hex
         try:
-            yield number
+            await self.letters.ask("enter", ticket, self.key, self.limits, tokens)
+            yield ticket
         finally:
-            self.letters.tell("leave", number)
+            self.letters.tell("leave", ticket)
 
-    def went_well(self, place: int, tokens: int) -> None:
+    def went_well(self, place: str, tokens: int) -> None:
         """Count what a request really took, and allow a little more at once."""
         self.letters.tell("went_well", place, tokens)
 
-    def took(self, place: int, tokens: int) -> None:
+    def took(self, place: str, tokens: int) -> None:
         """Count what a request really took."""
         self.letters.tell("took", place, tokens)
 
-    def crowded(self, place: int, retry_after: float) -> None:
+    def crowded(self, place: str, retry_after: float) -> None:
         """Allow half as much at once."""
         self.letters.tell("crowded", place, retry_after)
 
 
 @dataclass(slots=True, eq=False)
 class Held:
-    """A place that a call on a worker holds."""
+    """A place that a call on a worker waits for or holds, until `stay` is cancelled."""
 
     call: int
     throttle: Gate
-    place: Any
-    left: anyio.Event = field(default_factory=anyio.Event)
+    place: Any = None
+    stay: anyio.CancelScope = field(default_factory=anyio.CancelScope)
 
 
 class Gates:
-    """The run's side: places by the number of the question that asked for them; `calls` are under way."""
+    """The run's side: places by the tickets of the workers that asked for them; `calls` are under way."""
 
     def __init__(self, connections: Connections, post: Any, calls: Container[int]) -> None:
         self._connections = connections
         self._post = post
         self._calls = calls
-        self._held: dict[int, Held] = {}
+        self._held: dict[str, Held] = {}
 
     def end(self, call: int) -> None:
-        """Give back what a call held that is over: its worker may be gone."""
+        """Give back what a call held or waited for that is over: its worker may be gone."""
         for held in self._held.values():
             if held.call == call:
-                held.left.set()
+                held.stay.cancel()
 
-    async def enter(self, number: int, call: int, asked: tuple[Any, ...]) -> None:
-        """Wait for a place for a call, tell it, and hold the place until it is left.
+    async def enter(self, question: int, call: int, asked: tuple[Any, ...]) -> None:
+        """Wait for a place for a call, answer its question, and hold the place until it is left.
 
-        What is asked is the model's key, its limits, and the most tokens of the request.
+        What is asked is a ticket, the model's key, its limits, and the most tokens of the request.
         """
-        key, limits, tokens = asked
-        throttle = self._connections.throttle(key, limits)
-        async with throttle.place(tokens) as place:
-            if call not in self._calls:
-                self._post.answer.remote(number, Infra("the effect was cancelled"))
-                return
-            held = self._held[number] = Held(call, throttle, place)
-            self._post.answer.remote(number, number)
-            await held.left.wait()
-        del self._held[number]
+        ticket, key, limits, tokens = asked
+        held = Held(call, self._connections.throttle(key, limits))
+        if call in self._calls:
+            self._held[ticket] = held
+            await self._stay(held, question, tokens)
+            del self._held[ticket]
+        if held.place is None:
+            self._post.answer.remote(question, Infra("the effect was cancelled"))
 
-    def hear(self, name: str, number: int, *rest: Any) -> None:
-        """Hear of a place."""
-        held = self._held.get(number)
+    async def _stay(self, held: Held, question: int, tokens: int) -> None:
+        with held.stay:
+            async with held.throttle.place(tokens) as held.place:
+                self._post.answer.remote(question, None)
+                await anyio.sleep_forever()
+
+    def hear(self, name: str, ticket: str, *rest: Any) -> None:
+        """Hear of a place, or of a wait for one that is given up."""
+        held = self._held.get(ticket)
         if held is None:
             return
         if name == "leave":
-            held.left.set()
-        else:
+            held.stay.cancel()
+        elif held.place is not None:
             getattr(held.throttle, name)(held.place, *rest)

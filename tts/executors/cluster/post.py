@@ -10,6 +10,7 @@ from typing import Any, TypeAlias, TypeVar
 
 import ray
 
+from tts.errors import LimitReached
 from tts.types import Step, Usage
 
 T = TypeVar("T")
@@ -78,7 +79,7 @@ class Post:
 class Letters:
     """What an effect on a worker is lent; implements `tts.protocols.Work`, for any thread.
 
-    The last letters, which have not left when the effect ends, are its `rest`.
+    Once it is closed, whoever still uses it is told that the attempt is over.
     """
 
     def __init__(self, post: Any, call: int) -> None:
@@ -87,12 +88,21 @@ class Letters:
         self._unsent: list[Letter] = []
         self._sent_at = float("-inf")
         self._lock = threading.Lock()
-        self.n_sent = 0
+        self._n_sent = 0
+        self._closed = False
 
-    @property
-    def rest(self) -> list[Letter]:
-        """What has not left."""
-        return self._unsent
+    def close(self) -> tuple[list[Letter], int]:
+        """Return the last letters and how many went before them; a thread that goes on is stopped."""
+        with self._lock:
+            self._closed = True
+            return self._unsent, self._n_sent
+
+    async def leaving(self) -> None:
+        """Send what has waited for its time, until cancelled."""
+        while True:
+            await asyncio.sleep(PAUSE_SECONDS)
+            with self._lock:
+                self._send()
 
     def load(self, key: str, returns: type[T]) -> T:
         """Return a stored result."""
@@ -140,18 +150,25 @@ class Letters:
 
     def _tell(self, name: str, *arguments: Any, at_once: bool = False) -> None:
         with self._lock:
+            self._check()
             self._unsent.append((name, arguments))
             if at_once or time.monotonic() - self._sent_at >= PAUSE_SECONDS:
                 self._send()
 
+    def _check(self) -> None:
+        """Stop a thread that goes on after its attempt; tasks are stopped by the event loop."""
+        if self._closed:
+            raise LimitReached("the attempt is over")
+
     def _send(self) -> None:
         if self._unsent:
-            self._post.tell.remote(self._call, self.n_sent, self._unsent)
-            self.n_sent += len(self._unsent)
+            self._post.tell.remote(self._call, self._n_sent, self._unsent)
+            self._n_sent += len(self._unsent)
             self._unsent, self._sent_at = [], time.monotonic()
 
     def _ask(self, name: str, *arguments: Any) -> Any:
         with self._lock:
+            self._check()
             self._send()
         return _unless_error(RAY.get(self._post.ask.remote(self._call, (name, arguments))))
 

@@ -77,17 +77,19 @@ def carry_out(
         results = error
     except Exception as error:  # noqa: BLE001 - the run hears of it, and of what was used before
         results = Infra(f"on a worker of the cluster: {type(error).__name__}: {error}")
-    return results, letters.rest, letters.n_sent
+    return results, *letters.close()
 
 
 async def _performed(executor: Executor, effects: Sequence[Effect[Any]], letters: Letters) -> Sequence[Any]:
     async with connected(partial(FarThrottle, letters)):
         with anyio.CancelScope() as scope:
-            watch = asyncio.ensure_future(_ended_when_dismissed(scope, letters))
+            beside = [_ended_when_dismissed(scope, letters), letters.leaving()]
+            watches = [asyncio.ensure_future(watch) for watch in beside]
             try:
                 return await executor.perform(effects, letters)
             finally:
-                watch.cancel()
+                for watch in watches:
+                    watch.cancel()
     raise Infra("the effect was cancelled")
 
 
