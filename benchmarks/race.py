@@ -4,7 +4,9 @@
 
 Lengths are log-normal with mean 14,685 tokens and a coefficient of variation of 0.5 (arXiv 2505.17813), drawn
 from the question and the seed of each request, streamed at 1,000 tokens a second over HTTP on loopback.  T_m
-is the m-th smallest length of a question; the paper's cost is Σ min(L_i, T_m), and its time T_m.
+is the m-th smallest length of a question; the paper's cost is Σ min(L_i, T_m), and its time T_m.  As many
+requests may leave at once as the questions need: with the cautious default of 32, the streams of one question
+begin apart, and it takes longer than T_m.
 """
 
 from __future__ import annotations
@@ -27,6 +29,7 @@ from tts.agents.chat import ChatAgent
 from tts.events import Chosen, Event
 from tts.experiment import Experiment
 from tts.models.names import model
+from tts.models.throttle import Limits
 from tts.testing.provider import Asked, Says, Script, Served
 from tts.types import Task
 
@@ -89,7 +92,12 @@ def asked(strategy: str, n: int) -> list[Question]:
         tempfile.TemporaryDirectory() as folder,
     ):
         agent = ChatAgent(
-            model=model("openai/m", base_url=server.openai_url, max_output_tokens=200_000),
+            model=model(
+                "openai/m",
+                base_url=server.openai_url,
+                max_output_tokens=200_000,
+                limits=Limits(start=K * AT_ONCE),
+            ),
             answer=answer_form("boxed"),
         )
         experiment = Experiment(
