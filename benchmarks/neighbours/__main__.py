@@ -1,10 +1,12 @@
 """tts beside its neighbours: the same samples from the same provider over HTTP on loopback.
 
-    python -m benchmarks.neighbours [--tasks N] [--repeats N] [--only PROGRAM …] [--works LETTERS] [--quick]
+    python -m benchmarks.neighbours [--tasks N] [--repeats N] [--only PROGRAM …] [--works LETTERS]
+                                    [--keep | --quick]
 
 Each program runs in an environment of its own under benchmarks/.venvs, made at the first run.  A driver warms
 up and then does its work so many times; every figure is the median of those.  Results go to docs/benchmarks
-as JSON, a table and a plot; `--quick` measures floor and tts alone and writes nothing.
+as JSON, a table and a plot; `--keep` leaves those as they are, `--quick` measures floor and tts alone and
+writes nothing either.
 """
 
 from __future__ import annotations
@@ -69,6 +71,7 @@ def main(flags: Sequence[str] | None = None) -> int:
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--only", nargs="*", metavar="PROGRAM", help="these programs beside floor and tts")
     parser.add_argument("--works", default="abcd", metavar="LETTERS")
+    parser.add_argument("--keep", action="store_true", help="write nothing to docs/benchmarks")
     parser.add_argument(
         "--quick", action="store_true", help="floor and tts alone, few tasks, nothing written"
     )
@@ -80,7 +83,7 @@ def main(flags: Sequence[str] | None = None) -> int:
         prepare(program)
     chosen = [work for work in works(10 if given.quick else given.tasks) if work.letter in given.works]
     table = measured(lines, chosen, 2 if given.quick else given.repeats)
-    if not given.quick:
+    if not (given.quick or given.keep):
         telling.write(table, chosen, circumstances())
     if not given.json:
         print(telling.text(table, chosen))
