@@ -55,7 +55,7 @@ lint: $(STAMPS)/test $(STAMPS)/lint ## ruff, mypy, pyright and import-linter
 	@$(BIN)/pyright
 	@$(BIN)/lint-imports
 
-bench: $(STAMPS)/package ## run every benchmark in full; results are kept in benchmarks/results (BENCH_FLAGS)
+bench: $(STAMPS)/test ## run every benchmark in full; results are kept in benchmarks/results (BENCH_FLAGS)
 	@$(BIN)/python -m benchmarks $(BENCH_FLAGS)
 
 docs: $(STAMPS)/docs ## build the site into site/; a broken link fails

@@ -326,6 +326,16 @@ def test_what_no_node_has_or_nobody_can_send_is_said_before_anything_runs(
     nowhere = replace(experiment(cluster, agents.told, tasks()), where=RayCluster(address="127.0.0.1:1"))
     with pytest.raises(UsageError, match="no Ray cluster answers at"):
         run(nowhere, tmp_path / "c")
+    with ModelServer() as server:
+        elsewhere = replace(nowhere, where=RayCluster(address=f"127.0.0.1:{server.port}"))
+        with pytest.raises(UsageError, match="something else listens there"):
+            run(elsewhere, tmp_path / "d")
+    with pytest.raises(UsageError, match=r"2048 GiB of memory, which each rollout needs: the most is"):
+        run(experiment(cluster, agents.told, tasks(), needs=Needs(memory_bytes=1 << 41)), tmp_path / "e")
+    with pytest.raises(UsageError, match="HOST:PORT or auto"):
+        RayCluster(address="somewhere")
+    with pytest.raises(UsageError, match="no folder /nowhere"):
+        RayCluster(working_dir="/nowhere")
 
 
 def test_a_node_that_is_killed_loses_nothing_finished_and_the_winners_are_the_same(tmp_path: Path) -> None:

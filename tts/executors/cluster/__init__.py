@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from tts.errors import UsageError
@@ -71,6 +72,10 @@ class RayCluster:
             raise UsageError(
                 f"{self.address!r} is for Ray's client: give the cluster's HOST:PORT, on a machine in it"
             )
+        if self.address not in ("", "auto", "local") and not self.address.rpartition(":")[2].isdigit():
+            raise UsageError(f"a Ray cluster's address is HOST:PORT or auto, not {self.address[:80]!r}")
+        if self.working_dir and "://" not in self.working_dir and not Path(self.working_dir).exists():
+            raise UsageError(f"there is no folder {self.working_dir} for the nodes to get")
 
     def needed_by(self, kind: str) -> Needs:
         """Return what an effect of a kind holds."""

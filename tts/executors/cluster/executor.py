@@ -36,6 +36,9 @@ T = TypeVar("T")
 GRACE_SECONDS = 30.0
 """So long may a cancelled effect clean up before its worker is killed."""
 REACH_SECONDS = 10.0
+SETTINGS_FRAME = b"\x04"
+HELLO = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\x00\x00\x00" + SETTINGS_FRAME + b"\x00\x00\x00\x00\x00"
+"""How a client of HTTP/2 begins (RFC 9113, 3.4): its preface, and settings of which it changes none."""
 MOST_CALLS = 10_000
 """So many questions and letters at most are on their way at once."""
 
@@ -247,32 +250,51 @@ def _connect(cluster: RayCluster) -> None:
             include_dashboard=False if address == "local" else None,
         )
     except (ConnectionError, RuntimeError, ValueError, OSError) as error:
+        if address == "auto":
+            raise UsageError(
+                "this machine is in no Ray cluster: leave the address out to start one"
+            ) from None
         said = str(error).partition("\n")[0]
         raise UsageError(f"no Ray cluster answers at {address}: {said}") from None
+    except SystemExit:  # Ray's own answer to SIGTERM
+        raise UsageError("interrupted while it connected to the cluster; nothing had begun") from None
     finally:
         if threading.current_thread() is threading.main_thread():
             signal.signal(signal.SIGTERM, ending)  # Ray's own would end the run without its clean-up
 
 
 def _reach(address: str) -> None:
-    """Try an address, since Ray itself tries for minutes.
+    """Try an address, since Ray itself tries for minutes, and cannot be interrupted meanwhile.
 
     Raises:
-        OSError, ValueError: nothing listens there, or it is no HOST:PORT.
+        OSError: nothing listens there, or what does speaks no HTTP/2, as a cluster does.
     """
     host, _, port = address.rpartition(":")
-    if host:
-        socket.create_connection((host.strip("[]"), int(port)), timeout=REACH_SECONDS).close()
+    if not host or os.environ.get("RAY_USE_TLS", "0") != "0":
+        return
+    with socket.create_connection((host.strip("[]"), int(port)), timeout=REACH_SECONDS) as asked:
+        asked.sendall(HELLO)
+        if asked.recv(9)[3:4] != SETTINGS_FRAME:
+            raise OSError("something else listens there")
 
 
 def _check(cluster: RayCluster) -> None:
     """Check that some node could carry an effect of each kind out: Ray would wait for one for ever."""
     nodes: list[dict[str, float]] = [node["Resources"] for node in RAY.nodes() if node["Alive"]]
-    for kind in sorted(SHIPPED):
+    for kind in sorted(SHIPPED, reverse=True):
         wanted = cluster.needed_by(kind).amounts
+        most = {name: max((node.get(name, 0.0) for node in nodes), default=0.0) for name in wanted}
+        for name, amount in wanted.items():
+            if most[name] < amount:
+                told = f"no node of the cluster has {_told(name, amount)}, which each {kind} needs"
+                raise UsageError(f"{told}: the most is {_told(name, most[name])}")
         if not any(all(node.get(name, 0.0) >= amount for name, amount in wanted.items()) for node in nodes):
-            told = ", ".join(f"{amount:g} {name}" for name, amount in wanted.items())
-            raise UsageError(f"no node of the cluster has {told}, which each {kind} needs")
+            told = " and ".join(_told(name, amount) for name, amount in wanted.items())
+            raise UsageError(f"no node of the cluster has {told} together, which each {kind} needs")
+
+
+def _told(name: str, amount: float) -> str:
+    return f"{amount / 2**30:.4g} GiB of memory" if name == "memory" else f"{amount:g} {name}"
 
 
 def _sent(players: Callable[[], Executor]) -> Any:
