@@ -10,12 +10,11 @@ its connection closed, and how many tokens it sent after that.  The paper's cost
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import tts
-from benchmarks.goals import Figure, report
+from benchmarks.goals import Figure, report, started
 from benchmarks.served import served
 from tts.models.names import model
 from tts.testing.provider import Asked, Says, Script, Served
@@ -96,4 +95,4 @@ def main(flags: Sequence[str]) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    started(main, __doc__)

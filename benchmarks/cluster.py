@@ -16,7 +16,7 @@ from collections.abc import Sequence
 
 import anyio
 
-from benchmarks.goals import Figure, report
+from benchmarks.goals import Figure, report, started
 from tts.agents.function import agent
 from tts.events import Ended, Event
 from tts.executors.cluster import RayCluster
@@ -90,4 +90,4 @@ def main(flags: Sequence[str]) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    started(main, __doc__)

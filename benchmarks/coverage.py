@@ -11,7 +11,6 @@ functions.
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Sequence
 from itertools import combinations
 
@@ -19,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import norm
 
-from benchmarks.goals import Figure, report
+from benchmarks.goals import Figure, report, started
 from tts import stats
 
 VERIFIED = (231, 75, 44, 34, 32, 22, 22, 19, 10, 8, 2, 1)
@@ -144,4 +143,4 @@ def main(flags: Sequence[str]) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    started(main, __doc__)

@@ -16,7 +16,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from statistics import fmean
 
-from benchmarks.goals import Figure, report
+from benchmarks.goals import Figure, report, started
 from tts import stats
 
 SEEDS = (0, 1, 2)
@@ -94,4 +94,4 @@ def main(flags: Sequence[str]) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    started(main, __doc__)

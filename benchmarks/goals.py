@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Sequence
+import sys
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any, Literal
+from typing import Any, Literal, NoReturn
 
 Kind = Literal["near", "least", "most"]
 
@@ -70,3 +71,12 @@ def _known(value: float | None) -> float | None:
 
 def _short(value: float | None) -> str:
     return "not measured" if value is None else f"{value:.5g}"
+
+
+def started(main: Callable[[Sequence[str]], int], told: str | None) -> NoReturn:
+    """Run a benchmark with the flags of the command line; with --help, say what it measures instead."""
+    flags = sys.argv[1:]
+    if {"--help", "-h"} & set(flags):
+        print(told)
+        sys.exit(0)
+    sys.exit(main(flags))

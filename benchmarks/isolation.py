@@ -9,7 +9,6 @@ clones, patches and removals are timed, one after another and sixteen at once.
 from __future__ import annotations
 
 import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Sequence
@@ -19,7 +18,7 @@ from statistics import median
 
 import anyio
 
-from benchmarks.goals import Figure, report
+from benchmarks.goals import Figure, report, started
 from tts.types import Task
 from tts.workspaces.git import GitWorkspace, GitWorkspaces
 
@@ -112,4 +111,4 @@ def main(flags: Sequence[str]) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    started(main, __doc__)

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import json
 import re
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -19,7 +18,7 @@ from functools import partial
 import anyio
 
 import tts
-from benchmarks.goals import Figure, report
+from benchmarks.goals import Figure, report, started
 from tts.judges.model import ModelJudge
 from tts.models.names import model
 from tts.testing.provider import Asked, ModelServer, Says
@@ -94,4 +93,4 @@ def main(flags: Sequence[str]) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    started(main, __doc__)

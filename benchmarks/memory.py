@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import json
 import os
-import sys
 import tempfile
 import time
 from collections.abc import Generator, Sequence
@@ -23,7 +22,7 @@ from statistics import fmean
 
 import anyio
 
-from benchmarks.goals import Figure, report
+from benchmarks.goals import Figure, report, started
 from tts.cli.models import voices_of
 from tts.cli.swebench.cast import Players
 from tts.cli.swebench.running import Request, experiment_of, perform
@@ -173,4 +172,4 @@ def main(flags: Sequence[str]) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    started(main, __doc__)

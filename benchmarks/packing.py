@@ -16,7 +16,7 @@ from collections.abc import Sequence
 from contextlib import closing
 from pathlib import Path
 
-from benchmarks.goals import Figure, report
+from benchmarks.goals import Figure, report, started
 from benchmarks.recorded import Record, rows
 from tts.database import SCHEMA
 from tts.packing import Packer
@@ -71,4 +71,4 @@ def main(flags: Sequence[str]) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    started(main, __doc__)

@@ -12,7 +12,6 @@ begin apart, and it takes longer than T_m.
 from __future__ import annotations
 
 import math
-import sys
 import tempfile
 import time
 from collections.abc import Sequence
@@ -22,7 +21,7 @@ from statistics import fmean
 
 import anyio
 
-from benchmarks.goals import Figure, report
+from benchmarks.goals import Figure, report, started
 from benchmarks.served import served
 from tts.agents.answers import answer_form
 from tts.agents.chat import ChatAgent
@@ -151,4 +150,4 @@ def main(flags: Sequence[str]) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    started(main, __doc__)

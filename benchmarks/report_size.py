@@ -20,7 +20,7 @@ from pathlib import Path
 
 import anyio
 
-from benchmarks.goals import Figure, report
+from benchmarks.goals import Figure, report, started
 from tts.experiment import Experiment
 from tts.graders import ExpectedAnswer
 from tts.judges.evidence import EvidenceJudge
@@ -131,4 +131,4 @@ def main(flags: Sequence[str]) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    started(main, __doc__)

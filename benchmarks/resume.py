@@ -20,7 +20,7 @@ from typing import Any
 
 import anyio
 
-from benchmarks.goals import Figure, report
+from benchmarks.goals import Figure, report, started
 from tts.events import Event, Started
 from tts.experiment import Experiment
 from tts.graders import ExpectedAnswer
@@ -107,4 +107,4 @@ if __name__ == "__main__":
     if sys.argv[1:2] == ["child"]:
         child(*sys.argv[2:])
     else:
-        sys.exit(main(sys.argv[1:]))
+        started(main, __doc__)

@@ -13,7 +13,7 @@ import time
 from collections.abc import Sequence
 from statistics import median
 
-from benchmarks.goals import Figure, report
+from benchmarks.goals import Figure, report, started
 
 COMMANDS = {
     "bare": [sys.executable, "-c", "pass"],
@@ -44,4 +44,4 @@ def main(flags: Sequence[str]) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    started(main, __doc__)
