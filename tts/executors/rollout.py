@@ -67,8 +67,11 @@ class OneAttempt:
         """Report the length so far."""
         self.length = None if length is None else float(length)
         self.thought = self.thought or thought
-        told = None if signals is None else {name: float(x) for name, x in signals.items()}
-        self._work.progress(self.length, thought=thought, signals=told)
+        if signals is None:
+            self._work.progress(self.length, thought=thought)
+        else:
+            told = {name: float(x) for name, x in signals.items()}
+            self._work.progress(self.length, thought=thought, signals=told)
 
     def _count(self, usage: Usage) -> None:
         self.usage = self.usage + usage
