@@ -46,7 +46,7 @@ test: $(STAMPS)/test ## run the tests (TEST_FLAGS)
 	@$(BIN)/python -m pytest -q -n auto --dist worksteal $(TEST_FLAGS)
 
 browser: $(STAMPS)/browser ## run the tests of the page in Chromium, which must be installed
-	@$(BIN)/python -m pytest -q -ra tests/test_page.py
+	@TTS_THOROUGH=1 $(BIN)/python -m pytest -q -ra tests/test_page.py
 
 lint: $(STAMPS)/test $(STAMPS)/lint ## ruff, mypy, pyright and import-linter
 	@$(BIN)/ruff check --quiet .

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import settings
 
 THOROUGH = os.environ.get("TTS_THOROUGH", "") not in ("", "0")
-settings.register_profile("tts", max_examples=100 if THOROUGH else 20, deadline=None)
+settings.register_profile("tts", max_examples=100 if THOROUGH else 25, deadline=None)
 settings.load_profile("tts")
 
 QUIET = tempfile.TemporaryDirectory(prefix="tts-tests-")

@@ -57,6 +57,11 @@ class Flight:
         """Whether it is being cancelled, or has been."""
         return self.batch is not None and self.batch.cancel.cancel_called
 
+    def move(self) -> None:
+        """Count a machine that went away, and forget how far the effect had come there."""
+        self.moves += 1
+        self.length, self.thought, self.signals = None, False, {}
+
     def tell(self) -> None:
         """Call the listeners: something has changed."""
         for listener in list(self.listeners):
@@ -147,7 +152,6 @@ class FlightWork:
 def ending_of(effect: Effect[Any], record: int, result: Outcome, work: FlightWork, *, n: int) -> Ending:
     """Return the ending of an effect that has a result, and took an n-th of the time of its batch."""
     usage, seconds, body = result.usage.plain, work.seconds / n, encode(result)
-    length = getattr(result, "length", None)
     decode(body, effect.returns)  # what could not be read back must not reach the disk
     return Ending(
         record=record,
@@ -156,7 +160,7 @@ def ending_of(effect: Effect[Any], record: int, result: Outcome, work: FlightWor
         usage=usage,
         seconds=seconds,
         charged=charge(effect.bound, usage, seconds),
-        length=None if length is None else float(length),
+        length=getattr(result, "length", None),
         error=getattr(result, "reason", "") if result.status == "infra" else "",
         steps=tuple(work.recorded),
     )

@@ -205,18 +205,21 @@ class Ledger:
         """
         performance = Performance(flights)
         try:
-            async with self._slot(flights[0].effect.kind):
+            await self._perform_in_turn(performance)
+        finally:
+            self._bill.settle(reservation, performance.paid)
+
+    async def _perform_in_turn(self, performance: Performance) -> None:
+        try:
+            async with self._slot(performance.flights[0].effect.kind):
                 if self.stopping:
-                    for flight in flights:
+                    for flight in performance.flights:
                         self._refuse(flight, self.stopping)
                 else:
                     await self._perform(performance)
         finally:
-            try:
-                with anyio.CancelScope(shield=True):
-                    await self._finish(performance)
-            finally:
-                self._bill.settle(reservation, performance.paid)
+            with anyio.CancelScope(shield=True):
+                await self._finish(performance)
 
     def _slot(self, kind: str) -> anyio.CapacityLimiter:
         if kind not in self._slots:
@@ -255,7 +258,7 @@ class Ledger:
         if not isinstance(error, Moved) or self.stopping:
             return False
         for flight in flights:
-            flight.moves, flight.length, flight.thought, flight.signals = flight.moves + 1, None, False, {}
+            flight.move()
         return max(flight.moves for flight in flights) <= MOVES
 
     def _heed(self, error: Exception) -> None:
@@ -269,10 +272,12 @@ class Ledger:
 
     async def _finish(self, performance: Performance) -> None:
         """Put the endings on disk, and only then tell those who wait, unless the effects go on elsewhere."""
-        ended = list(zip(performance.flights, performance.endings, strict=False))  # none, where none began
+        if not performance.endings:
+            return  # none began
+        ended = list(zip(performance.flights, performance.endings, strict=True))
         if performance.free:
             await self.store.put([(f.effect, ending) for f, ending in ended if ending.result is not None])
-        elif ended:
+        else:
             await self.store.end(performance.endings)
         for flight, ending in ended:
             performance.paid = plus(performance.paid, ending.charged)

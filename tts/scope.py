@@ -240,13 +240,12 @@ class StageScope:
 
     def rollouts(self, n: int, start: int = 0, priors: Sequence[Summary] = ()) -> list[Effect[Rollout]]:
         """Return the effects of n rollouts from the same priors."""
-        role, inputs = self._run.cast.played("agent"), tuple(prior.key for prior in priors)
-        params = {"limits": {name: x for name, x in asdict(role.bound).items() if x is not None}}
-        bound = replace(role.bound_on(self.task, priors), rollouts=1)
-        given = role.fingerprint, inputs, params
-        return [
-            Effect("rollout", self.task, Rollout, *given, start + i, self._run.seed, bound) for i in range(n)
-        ]
+        limits = self._run.cast.played("agent").bound
+        inputs = tuple(prior.key for prior in priors)
+        params = {"limits": {name: x for name, x in asdict(limits).items() if x is not None}}
+        first = self.effect("rollout", Rollout, by="agent", inputs=inputs, read=priors, params=params)
+        bound = replace(first.bound, rollouts=1)
+        return [replace(first, occurrence=start + i, bound=bound) for i in range(n)]
 
     def _summary(self, rollout: Rollout) -> Effect[Summary]:
         return self.effect("summary", Summary, by="summarizer", inputs=(rollout.key,), read=(rollout,))

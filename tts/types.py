@@ -72,9 +72,7 @@ class Usage:
         Raises:
             TypeError, ValueError, OverflowError: a figure is no number, or a count is not whole.
         """
-        figures = {f.name: getattr(self, f.name) for f in fields(self)}
-        own = {name: _own(name, x) for name, x in figures.items()}
-        return self if all(own[name] is x for name, x in figures.items()) else Usage(**own)
+        return Usage(**{f.name: _own(f.name, getattr(self, f.name)) for f in fields(self)})
 
     def __add__(self, other: Usage) -> Usage:
         sums = {f.name: getattr(self, f.name) + getattr(other, f.name) for f in fields(self)[:-1]}
@@ -99,7 +97,7 @@ class Usage:
 
 
 def _own(name: str, figure: Any) -> Any:
-    """Return a figure of a usage as Python's own number, the same object where it is one."""
+    """Return a figure of a usage as Python's own number."""
     if name == "estimated":
         return bool(figure)
     if name.endswith("_usd"):

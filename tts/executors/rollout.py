@@ -178,11 +178,9 @@ def _check_text(**texts: object) -> None:
 
 def _plain(step: Step) -> Step:
     """Return a step in Python's own numbers, which alone can be stored."""
-    usage, code = _checked(step.usage), step.returncode
-    if usage is step.usage and {type(code), type(step.seconds), type(step.at)} <= {int, float, type(None)}:
-        return step
-    code = None if code is None else index(code)
-    return replace(step, usage=usage, returncode=code, seconds=float(step.seconds), at=float(step.at))
+    code = None if step.returncode is None else index(step.returncode)
+    seconds, at = float(step.seconds), float(step.at)
+    return replace(step, usage=_checked(step.usage), returncode=code, seconds=seconds, at=at)
 
 
 def _checked(usage: Usage) -> Usage:

@@ -47,6 +47,7 @@ MOST_CALLS = 10_000
 class Call:
     """An effect that a worker carries out, and how many of its letters have been heard, in their order."""
 
+    number: int
     work: Work
     gates: Gates
     n_heard: int = 0
@@ -123,34 +124,33 @@ class RayExecutor:
         kind = effects[0].kind
         if kind not in SHIPPED:
             return await self._here.perform(effects, work)
-        number, call = next(self._numbers), Call(work, self._gates)
+        call = Call(next(self._numbers), work, self._gates)
         task = self._task.options(**self._cluster.needed_by(kind).options, name=f"tts {kind}")
-        self._calls[number] = call
+        self._calls[call.number] = call
         try:
-            shipped = task.remote(self._post, self._company, number, list(effects))
-            results: Sequence[T] | TtsError = await self._result(shipped, number)
+            shipped = task.remote(self._post, self._company, call.number, list(effects))
+            results: Sequence[T] | TtsError = await self._result(shipped, call)
         finally:
-            del self._calls[number]
-            self._gates.end(number)
-            self._dismiss(number, call)
+            del self._calls[call.number]
+            self._gates.end(call.number)
+            self._dismiss(call)
             if not call.begun:
                 work.began()  # the wait for a machine is nobody's time
         if isinstance(results, TtsError):
             raise results
         return results
 
-    async def _result(self, shipped: Any, number: int) -> Any:
+    async def _result(self, shipped: Any, call: Call) -> Any:
         """Return what a task comes to; cancelling this cancels it, and waits for its clean-up.
 
         What has been finished all the same is returned: it is paid for.
         """
-        future, call = asyncio.wrap_future(shipped.future()), self._calls[number]
-        results: Any = None
+        future, results = asyncio.wrap_future(shipped.future()), None
         try:
             results, last, n_sent = await asyncio.shield(future)
         except asyncio.CancelledError:
             with anyio.CancelScope(shield=True):
-                results = await self._cancel(shipped, future, number, call)
+                results = await self._cancel(shipped, future, call)
             if isinstance(results, TtsError):
                 raise
             return results
@@ -163,12 +163,12 @@ class RayExecutor:
             await call.heard_all(last, n_sent)
         return results
 
-    async def _cancel(self, shipped: Any, future: asyncio.Future[Any], number: int, call: Call) -> Any:
+    async def _cancel(self, shipped: Any, future: asyncio.Future[Any], call: Call) -> Any:
         """End a task: ask its worker, drop it where it has none yet, and kill the worker if it takes long.
 
         Return what it came to, an error where that is nothing.
         """
-        self._dismiss(number, call)
+        self._dismiss(call)
         if not call.begun:
             RAY.cancel(shipped)
         await asyncio.wait([future], timeout=GRACE_SECONDS)
@@ -184,11 +184,11 @@ class RayExecutor:
             return error
         return results
 
-    def _dismiss(self, number: int, call: Call) -> None:
+    def _dismiss(self, call: Call) -> None:
         """Tell the worker, if there is one, that nothing more is wanted; once, since the post keeps it."""
         if call.begun and not call.dismissed:
             call.dismissed = True
-            self._post.dismiss.remote(number)
+            self._post.dismiss.remote(call.number)
 
     async def deliver(self) -> None:
         """Hear what the workers tell and answer what they ask, until cancelled."""

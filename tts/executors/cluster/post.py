@@ -116,15 +116,15 @@ class Letters:
 
     def began(self) -> None:
         """Say that a worker has taken the effect up."""
-        self._tell("began", at_once=True)
+        self.tell("began")
 
     def record(self, step: Step) -> None:
         """Keep a step and its usage."""
-        self._tell("record", step, at_once=True)
+        self.tell("record", step)
 
     def spend(self, usage: Usage) -> None:
         """Keep usage that belongs to no step."""
-        self._tell("spend", usage, at_once=True)
+        self.tell("spend", usage)
 
     def progress(
         self, length: float | None, *, thought: bool = False, signals: Mapping[str, float] | None = None
