@@ -47,7 +47,7 @@ class Watch(Protocol):
         ...
 
     async def after(self) -> Ended | None:
-        """Return which limit a command passed that ended by itself."""
+        """Return which limit a command has passed, now that it has ended."""
         ...
 
 
@@ -149,11 +149,12 @@ async def carry_out(order: Order, launch: Launch, *, size: int, tree: Tree, watc
     except Unrunnable as problem:
         return Ran(UNRUNNABLE, f"cannot run this command: {problem}\n")
     lines.close()
+    passed = await watch.after()
     return Ran(
         returncode=code,
         output=out.text(),
         errors=errors.text(),
-        ended=ended or await watch.after() or "exited",
+        ended=ended or passed or "exited",
         seconds=time.monotonic() - began,
         lost_bytes=out.lost + errors.lost,
     )

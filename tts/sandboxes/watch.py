@@ -36,10 +36,10 @@ IN_MEMORY = (b"/memfd:", b"/SYSV", b"/dev/zero", b"/dev/shm")
 """How the names of mapped files begin that are on no disk."""
 
 LONGEST_SECONDS = 5.0
-"""So long at most it is not measured, however long measuring takes."""
+"""So long at most nobody looks, however long looking takes."""
 
 TABLE_SHARE = 0.01
-"""The part of the time that may go into reading the table of processes for one box."""
+"""The part of a processor that may go into reading the table of processes for one box."""
 
 
 @dataclass(slots=True)
@@ -61,8 +61,10 @@ class Meter:
         return waited >= min(self._cost / SHARE, LONGEST_SECONDS) and (waited > 2.0 or lost >= LOSSY)
 
     def worth(self) -> bool:
-        """Whether to measure once more after a command: it takes no time, or the disk has lost much."""
-        return self.known is not None and (self._cost < CHEAP_SECONDS or self._lost() >= LOSSY)
+        """Whether to measure once more after a command: it takes no time, is over, or the disk has lost much."""
+        if self.known is None:
+            return False
+        return self._cost < CHEAP_SECONDS or self.known > self.caps.total_bytes or self._lost() >= LOSSY
 
     def _lost(self) -> float:
         """Return what the disk has lost, by whomever, in parts of what the box may still use."""
@@ -91,11 +93,11 @@ class Watch:
     async def __call__(self, stop: Callable[[Ended], None]) -> None:
         """Call `stop` with the limit that the command has passed, as soon as it has."""
         while True:
-            began = time.monotonic()
+            began = time.thread_time()  # a machine that is busy with others makes no look dear
             pids = self.run.members() if self.run.folders else self.members()
             if why := self.passed(pids):
                 return stop(why)
-            pause = max(TICK_SECONDS, (time.monotonic() - began) / TABLE_SHARE)
+            pause = min(max(TICK_SECONDS, (time.thread_time() - began) / TABLE_SHARE), LONGEST_SECONDS)
             if self.meter.due() and await self.meter.measure(pids):
                 return stop("size")
             await anyio.sleep(pause)
@@ -112,7 +114,7 @@ class Watch:
         return None
 
     async def after(self) -> Ended | None:
-        """Return which limit a command passed that ended before anybody looked."""
+        """Return which limit a command passed, now that it has ended; what it left is not the next one's."""
         if hit := self.run.hit():
             return hit
         grown = self.meter.worth() and await self.meter.measure(())
