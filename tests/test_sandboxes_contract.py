@@ -256,8 +256,9 @@ def test_what_a_stopped_command_adds_on_its_way_out_is_not_laid_to_the_next(
     sandbox: Sandbox, workspace: Path
 ) -> None:
     async def use(box: Box) -> None:
-        full = "trap 'head -c 5000000 /dev/zero >late; exit' TERM; for i in 1 2 3 4; do head -c 5000000 /dev/zero >f$i; done"
-        first = await box.run(Order(["sh", "-c", f"{full}; while :; do sleep 0.01; done"]))
+        fill = "head -c 5000000 /dev/zero"
+        late = f"trap '{fill} >late; exit' TERM; for i in 1 2 3 4; do {fill} >f$i; done"
+        first = await box.run(Order(["sh", "-c", f"{late}; while :; do sleep 0.01; done"]))
         assert (first.ended, (workspace / "late").stat().st_size > 0) == ("size", True)
         assert (await box.run(Order(["sh", "-c", "sleep 0.15"]))).ended == "exited"
 

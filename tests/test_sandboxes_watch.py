@@ -55,8 +55,9 @@ def test_a_file_without_a_name_that_is_only_mapped_counts(tmp_path: Path) -> Non
         assert watch._nameless([pid]) >= 8 * MIB
 
 
-def test_shared_memory_is_no_file(tmp_path: Path) -> None:
-    with child(SHARED) as pid:
+@pytest.mark.parametrize("code", [SHARED, "import os; os.write(os.memfd_create('x'), bytes(1 << 20))"])
+def test_shared_memory_is_no_file(code: str) -> None:
+    with child(code) as pid:
         assert watch._nameless([pid]) == 0
 
 
@@ -69,7 +70,6 @@ def test_what_the_disk_has_lost_is_measured_at_once_however_dear(
 ) -> None:
     monkeypatch.setattr(watch, "_free", lambda place: (1000 * MIB, 10**6))
     meter = Meter(replace(CAPS, total_bytes=10 * MIB), [tmp_path])
-    assert meter.due()
     anyio.run(meter.measure, ())
     meter._cost = 1e6
     monkeypatch.setattr(watch, "_free", lambda place: free)

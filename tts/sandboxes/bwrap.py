@@ -60,6 +60,7 @@ class Bwrap:
         several = tuple(map(settled, (*self.mounts, *mounts)))
         async with folder(root, MADE) as place, grouped(self.caps) as group:
             meter = Meter(self.caps, (root, place / "home", place / "tmp"))
+            await meter.measure(())
             yield OpenBox(replace(self, mounts=several), root, place, at, group, meter)
 
 

@@ -53,7 +53,9 @@ class NoSandbox:
         """Open a box around a folder; `at` and `mounts` change nothing."""
         root = workspace.resolve()  # noqa: ASYNC240
         async with folder(root) as place, grouped(self.caps) as group:
-            yield OpenBox(self, root, group, Meter(self.caps, (root, place)), place)
+            meter = Meter(self.caps, (root, place))
+            await meter.measure(())
+            yield OpenBox(self, root, group, meter, place)
 
 
 @dataclass(frozen=True, slots=True)

@@ -33,7 +33,7 @@ CHEAP_SECONDS = 0.1
 each command where measuring takes less than this."""
 
 IN_MEMORY = (b"/memfd:", b"/SYSV", b"/dev/zero", b"/dev/shm")
-"""How the names of mapped files begin that are on no disk."""
+"""How the names of files begin that are on no disk."""
 
 LONGEST_SECONDS = 5.0
 """So long at most nobody looks, however long looking takes."""
@@ -48,7 +48,7 @@ class Meter:
 
     caps: Caps
     folders: Sequence[Path]
-    known: int | None = None
+    known: int = 0
     _cost: float = 0.0
     _at: float = 0.0
     _free: tuple[int, int] = (0, 0)
@@ -56,27 +56,29 @@ class Meter:
     def due(self) -> bool:
         """Whether to measure now: the disk has lost much since the last time, or a while has passed."""
         waited, lost = time.monotonic() - self._at, self._lost()
-        if self.known is None or lost >= 1.0:
+        if lost >= 1.0:
             return True
         return waited >= min(self._cost / SHARE, LONGEST_SECONDS) and (waited > 2.0 or lost >= LOSSY)
 
     def worth(self) -> bool:
-        """Whether to measure once more after a command: it takes no time, is over, or the disk has lost much."""
-        if self.known is None:
-            return False
-        return self._cost < CHEAP_SECONDS or self.known > self.caps.total_bytes or self._lost() >= LOSSY
+        """Whether to measure once more after a command: that is cheap, or much may have come."""
+        cheap = self._cost < CHEAP_SECONDS
+        return cheap or self.known > self.caps.total_bytes or self._lost() >= LOSSY
 
     def _lost(self) -> float:
         """Return what the disk has lost, by whomever, in parts of what the box may still use."""
-        left = max(1, self.caps.total_bytes - (self.known or 0))
+        left = max(1, self.caps.total_bytes - self.known)
         bytes_, files = _free(self.folders[0])
         return max((self._free[0] - bytes_) / left, (self._free[1] - files) / FILES)
 
     async def measure(self, pids: Sequence[int]) -> bool:
-        """Measure now, and return whether the box is over its limit and has grown."""
+        """Measure now, and return whether the box is over its limit and has grown.
+
+        What it held before its first command is measured before that, so that it is not laid to it.
+        """
         began, free = time.monotonic(), _free(self.folders[0])
         total = await to_thread.run_sync(_size, self.folders, pids)
-        over = total > max(self.caps.total_bytes, total if self.known is None else self.known)
+        over = total > max(self.caps.total_bytes, self.known)
         self._at = time.monotonic()
         self.known, self._cost, self._free = total, self._at - began, free
         return over
@@ -179,10 +181,10 @@ def _nameless(pids: Sequence[int]) -> int:
             sizes[file] = max(size, sizes.get(file, 0))
         for name in _listed(f"/proc/{pid}/fd"):
             try:
-                found = os.stat(name)
+                found, path = os.stat(name), os.readlink(os.fsencode(name))
             except OSError:
                 continue
-            if found.st_nlink == 0 and stat.S_ISREG(found.st_mode):
+            if found.st_nlink == 0 and stat.S_ISREG(found.st_mode) and not path.startswith(IN_MEMORY):
                 sizes[found.st_dev, found.st_ino] = found.st_blocks * 512
     return sum(sizes.values())
 
