@@ -288,6 +288,7 @@ BAD: dict[str, tuple[list[str], str]] = {
     "rpm": ([*M, "--rpm", "0"], "--rpm"),
     "tpm": ([*M, "--tpm", "-1"], "--tpm"),
     "concurrency": ([*M, "--concurrency", "0"], "--concurrency"),
+    "start": ([*M, "--start", "0"], "--start"),
     "of an agent": (
         ["--agent", "tts.testing:ScriptedAgent", "--answer", "boxed"],
         "--answer is for --model, and the agent here is tts.testing:ScriptedAgent",
@@ -359,6 +360,16 @@ def test_limits_are_for_every_model() -> None:
     limits = Limits(10, 20_000, 3)
     found: Voices = voices_of(names_of(model="openai/m", judge="anthropic/j"), limits=limits)
     assert {m.limits for _, m in found.models} == {limits}
+
+
+def test_as_many_requests_as_are_told_go_out_before_a_model_has_answered(
+    server: ModelServer, tasks: Path
+) -> None:
+    flags = ["--base-url", server.openai_url, "--answer", "boxed", "--start", "1", "--workers", "3"]
+    assert call(command(tasks, *M, *flags, "-s", "single")) == 0
+    first, *others = server.requests
+    assert len(others) == 2
+    assert all(request.opened_at >= first.sent_at[-1] for request in others)
 
 
 def test_a_value_that_is_no_json_is_text() -> None:

@@ -27,9 +27,10 @@ from tts.agents.answers import answer_form
 from tts.agents.chat import ChatAgent
 from tts.agents.function import agent
 from tts.errors import Infra, UsageError
-from tts.events import Ended, Event
+from tts.events import Ended, Event, Started
 from tts.executors.cluster import Needs, RayCluster
 from tts.executors.cluster.gates import Gates
+from tts.executors.cluster.post import Post
 from tts.executors.local import Here
 from tts.experiment import Experiment
 from tts.models.connections import connected as open_connections
@@ -168,6 +169,56 @@ def test_what_is_cancelled_ends_there_too_and_what_it_had_told_is_kept(
     assert (record.status, record.length, record.n_steps) == ("cancelled", 3.0, 1)
     assert store.charged()[1] == 7
     store.close()
+
+
+def test_what_was_finished_while_it_was_cancelled_is_kept(cluster: Cluster, tmp_path: Path) -> None:
+    begun = anyio.Event()
+    task = tasks(go=str(tmp_path / "go"))
+    asked = experiment(cluster, agents.deaf, task, strategies=[Waiting(begun)])
+
+    async def main() -> None:
+        async with anyio.create_task_group() as group:
+            group.start_soon(asked.run, tmp_path / "run")
+            await begun.wait()
+            group.cancel_scope.cancel()
+            with anyio.CancelScope(shield=True):
+                await anyio.wait_all_tasks_blocked()
+                (tmp_path / "go").touch()
+
+    anyio.run(main)
+    store = Store.read(tmp_path / "run")
+    (record,) = store.records(kind="rollout")
+    assert (record.status, record.usage.tokens) == ("finished", 7)
+    store.close()
+
+
+def test_the_wait_for_a_machine_is_nobody_s_time(cluster: Cluster, tmp_path: Path) -> None:
+    at: list[float] = []
+
+    def heard(event: Event) -> None:
+        if isinstance(event, Started | Ended):
+            at.append(time.monotonic())
+
+    alone = Needs(cpus=1, resources={"second": 10})
+    asked = experiment(cluster, agents.busy, tasks(seconds=0.3), needs=alone, listeners=[heard])
+    with run(asked, tmp_path) as made:
+        seconds = [rollout.seconds for rollout in made.rollouts().values()]
+    assert len(seconds) == 4
+    assert sum(seconds) <= at[-1] - at[0]
+
+
+def test_the_post_forgets_calls_that_have_ended() -> None:
+    async def main() -> None:
+        post = Post()
+        async with anyio.create_task_group() as group:
+            group.start_soon(post.dismissed, 1)
+            await anyio.wait_all_tasks_blocked()
+            await post.dismiss(1)
+        await post.dismiss(2)  # the run's word may come first
+        await post.dismissed(2)
+        assert post._leave == {}
+
+    anyio.run(main)
 
 
 @dataclass(frozen=True)

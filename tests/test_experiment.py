@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import os
 import sys
+import zipfile
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -414,3 +415,15 @@ def test_what_a_choice_rests_on_is_known_where_its_stages_are_in_files(
     monkeypatch.setattr(type(stage), "__module__", "__main__")
     assert basis(Pipeline(stage), []) == ""
     monkeypatch.delitem(sys.modules, "own_stage")
+
+
+def test_what_a_choice_rests_on_is_not_known_where_a_stage_is_in_a_zip_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = "class Own:\n    async def __call__(self, pool, scope):\n        pass\n"
+    with zipfile.ZipFile(tmp_path / "packed.zip", "w") as packed:
+        packed.writestr("zipped_stages/__init__.py", source)
+    monkeypatch.syspath_prepend(tmp_path / "packed.zip")
+    stage = importlib.import_module("zipped_stages").Own()
+    assert basis(Pipeline(stage), []) == ""
+    monkeypatch.delitem(sys.modules, "zipped_stages")

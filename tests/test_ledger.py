@@ -677,6 +677,28 @@ def test_what_a_machine_takes_away_with_it_is_charged_at_its_bound(begun: bool, 
     anyio.run(main)
 
 
+def test_how_far_an_effect_came_on_a_machine_that_went_away_is_forgotten() -> None:
+    seen: list[tuple[float | None, bool]] = []
+
+    class Fragile:
+        async def perform(self, effects: Sequence[Effect[Any]], work: Any) -> list[Any]:
+            seen.append((work.flight.length, work.flight.thought))
+            if len(seen) == 1:
+                work.progress(50.0, thought=True)
+                raise Moved("gone")
+            return [Rollout(answer="42")]
+
+    async def main() -> None:
+        async with opened() as ledger:
+            ledger._executor = Fragile()  # type: ignore[assignment]
+            (done,) = await ledger.do([effect()])
+            assert (done.error, done.length) == (None, None)
+            assert [r.length for r in ledger.store.records()] == [50.0, None]
+
+    anyio.run(main)
+    assert seen == [(None, False), (None, False)]
+
+
 def test_waiting_costs_no_processor_time() -> None:
     async def main() -> None:
         gate, told = Gate(), list[Any]()

@@ -1,7 +1,10 @@
 import asyncio
+import contextlib
+import gc
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -830,3 +833,25 @@ def test_the_other_apis_are_told_no_calls() -> None:
 
     with pytest.raises(ValueError, match="only Chat Completions"):
         served(Says(calls=CALLS), do)
+
+
+def test_connections_that_come_as_it_closes_are_closed_too(recwarn: pytest.WarningsRecorder) -> None:
+    for _ in range(10):
+        kept: list[socket.socket] = []
+        with ModelServer() as server:
+            comers = threading.Thread(target=come, args=(server.port, kept))
+            comers.start()
+            while len(kept) < 5 and comers.is_alive():
+                time.sleep(0)
+        comers.join()
+        for connection in kept:
+            connection.close()
+    gc.collect()
+    assert [w for w in recwarn if "unclosed" in str(w.message)] == []
+
+
+def come(port: int, kept: list[socket.socket]) -> None:
+    """Connect until nobody listens any more."""
+    with contextlib.suppress(OSError):
+        while True:
+            kept.append(socket.create_connection(("127.0.0.1", port)))

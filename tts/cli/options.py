@@ -84,6 +84,7 @@ OutputCaps = Annotated[
 Rpm = Annotated[int | None, _of(MODELS, "N", "Most requests a minute, of each model.", min=1)]
 Tpm = Annotated[int | None, _of(MODELS, "N", "Most tokens a minute, of each model.", min=1)]
 Concurrency = Annotated[int, _of(MODELS, "N", "Most requests at once, of each model.", min=1)]
+Start = Annotated[int, _of(MODELS, "N", "Requests at once before a model has answered any.", min=1)]
 TestWriter = Annotated[
     str,
     _of(TESTS, "NAME", "Who writes tests: a model's PROVIDER/NAME, or agent for the agent.", "--test-writer"),

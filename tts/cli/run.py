@@ -128,6 +128,7 @@ def run(
     rpm: options.Rpm = None,
     tpm: options.Tpm = None,
     concurrency: options.Concurrency = 256,
+    start: options.Start = 32,
     no_schema: options.NoSchema = False,
     max_cost: options.MaxUsd = None,
     max_tokens: options.MaxTokens = None,
@@ -176,7 +177,7 @@ def run(
         temperature=temperature,
         max_output_tokens=max_output_tokens or (),
         schemas=not no_schema,
-        limits=Limits(rpm, tpm, concurrency),
+        limits=Limits(rpm, tpm, concurrency, start),
     )
     request = Request(
         tasks=tasks,

@@ -86,6 +86,7 @@ def run(
     rpm: shared.Rpm = None,
     tpm: shared.Tpm = None,
     concurrency: shared.Concurrency = 256,
+    start: shared.Start = 32,
     no_schema: shared.NoSchema = False,
     max_cost: shared.MaxUsd = None,
     max_tokens: shared.MaxTokens = None,
@@ -144,7 +145,7 @@ def run(
         temperature=temperature,
         max_output_tokens=max_output_tokens or (),
         schemas=not no_schema,
-        limits=Limits(rpm, tpm, concurrency),
+        limits=Limits(rpm, tpm, concurrency, start),
     )
     request = Request(
         selection=selection_of(

@@ -198,9 +198,12 @@ class _Server(uvicorn.Server):
         await self._left.wait()
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        listeners = [listener for server in self.servers for listener in server.sockets]
+        for listener in listeners:
+            asyncio.get_running_loop().remove_reader(listener.fileno())
+        await _turns_of_the_loop()  # a closed server would lose what it has accepted
         for server in self.servers:
             server.close()
-        await _turns_of_the_loop()
         tasks = list(self.server_state.tasks)
         for task in tasks:
             task.cancel()
