@@ -52,8 +52,7 @@ async def endless(task: Task, attempt: Attempt) -> Rollout:
 async def deaf(task: Task, attempt: Attempt) -> Rollout:
     """Tell how far it is, then answer without once looking whether that is still wanted."""
     attempt.record(Step(observation="begun", usage=Usage(calls=1, input_tokens=7)))
-    attempt.progress(3.0)
-    await anyio.sleep(0.2)  # the news is on its way
+    attempt.progress(3.0, thought=True)
     while not Path(task.metadata["go"]).exists():
         time.sleep(0.01)
     return Rollout(answer="42")

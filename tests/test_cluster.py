@@ -201,8 +201,10 @@ def test_the_wait_for_a_machine_is_nobody_s_time(cluster: Cluster, tmp_path: Pat
 
     alone = Needs(cpus=1, resources={"second": 10})
     asked = experiment(cluster, agents.busy, tasks(seconds=0.3), needs=alone, listeners=[heard])
-    with run(asked, tmp_path) as made:
-        seconds = [rollout.seconds for rollout in made.rollouts().values()]
+    run(asked, tmp_path).close()
+    store = Store.read(tmp_path)
+    seconds = [record.seconds for record in store.records(kind="rollout")]
+    store.close()
     assert len(seconds) == 4
     assert sum(seconds) <= at[-1] - at[0]
 
