@@ -53,8 +53,8 @@ async def deaf(task: Task, attempt: Attempt) -> Rollout:
     """Tell how far it is, then answer without once looking whether that is still wanted."""
     attempt.record(Step(observation="begun", usage=Usage(calls=1, input_tokens=7)))
     attempt.progress(3.0, thought=True)
-    while not Path(task.metadata["go"]).exists():
-        time.sleep(0.01)
+    while not Path(task.metadata["go"]).exists():  # noqa: ASYNC240
+        time.sleep(0.01)  # noqa: ASYNC251
     return Rollout(answer="42")
 
 
