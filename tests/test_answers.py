@@ -268,7 +268,6 @@ def test_a_json_value_comes_back(value):
         assert json.loads(found or "") == value
 
 
-@pytest.mark.parametrize("name", FORMS)
 @pytest.mark.parametrize(
     "unit",
     [
@@ -277,7 +276,8 @@ def test_a_json_value_comes_back(value):
         *("\n", " ", "_", '"'),
     ],
 )
-def test_a_hostile_text_takes_linear_time(name, unit):
+def test_a_hostile_text_takes_linear_time(unit):
     """Time quadratic in these lengths would be minutes; nothing is measured."""
-    found = answer_form(name)(unit * (200_000 // len(unit)) + "}")
-    assert found is None or found.strip() == found != ""
+    for name in FORMS:
+        found = answer_form(name)(unit * (200_000 // len(unit)) + "}")
+        assert found is None or found.strip() == found != "", name

@@ -620,6 +620,7 @@ assert "return a + b" in result.winner.patch
 """
 
 
+@pytest.mark.thorough
 def test_nothing_of_the_package_leaks(task: Task, tmp_path: Path) -> None:
     home, out = tmp_path / "home", tmp_path / "out"
     home.mkdir()

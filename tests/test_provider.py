@@ -836,7 +836,7 @@ def test_the_other_apis_are_told_no_calls() -> None:
 
 
 def test_connections_that_come_as_it_closes_are_closed_too(recwarn: pytest.WarningsRecorder) -> None:
-    for _ in range(10):
+    for _ in range(3):
         kept: list[socket.socket] = []
         with ModelServer() as server:
             comers = threading.Thread(target=come, args=(server.port, kept))

@@ -235,6 +235,7 @@ def curious(bench: Path, looked: list[str]) -> Any:
     return script
 
 
+@pytest.mark.thorough
 @pytest.mark.skipif(shutil.which("bwrap") is None, reason="bubblewrap is not installed")
 def test_mini_swe_agent_in_its_sandbox_finds_no_truth(bench: Path, caplog: pytest.LogCaptureFixture) -> None:
     pytest.importorskip("minisweagent")
