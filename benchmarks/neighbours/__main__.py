@@ -1,6 +1,6 @@
 """tts beside its neighbours: the same samples from the same provider over HTTP on loopback.
 
-    python -m benchmarks.neighbours [--tasks N] [--repeats N] [--only PROGRAM …] [--works LETTERS]
+    python -m benchmarks.neighbours [--tasks N] [--repeats N] [--only NAME …] [--works LETTERS]
                                     [--keep | --quick]
 
 Each program runs in an environment of its own under benchmarks/.venvs, made at the first run.  A driver warms
@@ -69,7 +69,9 @@ def main(flags: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.neighbours", description=__doc__)
     parser.add_argument("--tasks", type=int, default=50, help="tasks of (b) to (d)")
     parser.add_argument("--repeats", type=int, default=5)
-    parser.add_argument("--only", nargs="*", metavar="PROGRAM", help="these programs beside floor and tts")
+    parser.add_argument(
+        "--only", nargs="*", metavar="NAME", help="these programs, or lines of theirs, beside floor and tts"
+    )
     parser.add_argument("--works", default="abcd", metavar="LETTERS")
     parser.add_argument("--keep", action="store_true", help="write nothing to docs/benchmarks")
     parser.add_argument(
@@ -78,8 +80,10 @@ def main(flags: Sequence[str] | None = None) -> int:
     parser.add_argument("--json", action="store_true", help="one JSON document on stdout")
     given = parser.parse_args(flags)
     wanted = set() if given.quick else set(REQUIREMENTS if given.only is None else given.only)
-    lines = [line for line in LINES if line.is_ours or line.program in wanted]
-    for program in sorted(wanted):
+    lines = [line for line in LINES if line.is_ours or wanted & {line.program, line.name}]
+    if unknown := wanted - {name for line in LINES for name in (line.program, line.name)}:
+        parser.error(f"no line of the comparison is named {sorted(unknown)[0]!r}")
+    for program in sorted({line.program for line in lines if not line.is_ours}):
         prepare(program)
     chosen = [work for work in works(10 if given.quick else given.tasks) if work.letter in given.works]
     table = measured(lines, chosen, 2 if given.quick else given.repeats)
