@@ -23,7 +23,7 @@ from tts.sandboxes.groups import Group, controllers, grouped, sweep
 from tts.sandboxes.named import mount_of, sandbox
 from tts.sandboxes.none import NoSandbox
 from tts.sandboxes.preflight import bubblewrap
-from tts.sandboxes.watch import Meter, folder
+from tts.sandboxes.watch import folder, metered
 
 CAPS = Caps(memory_bytes=256 * MIB, processes=40, file_bytes=8 * MIB, total_bytes=16 * MIB)
 
@@ -173,7 +173,9 @@ def test_a_box_that_cannot_be_made_is_the_machines_failure(workspace: Path, tmp_
 def test_without_control_groups_the_watch_limits(workspace: Path, script: str, ended: str) -> None:
     async def main() -> Ran:
         async with folder(workspace, MADE) as place:
-            box = OpenBox(Bwrap(CAPS), workspace, place, INSIDE, Group(CAPS), Meter(CAPS, (workspace,)))
+            box = OpenBox(
+                Bwrap(CAPS), workspace, place, INSIDE, Group(CAPS), await metered(CAPS, (workspace,))
+            )
             return await box.run(Order(["sh", "-c", script], seconds=20))
 
     result = anyio.run(main)

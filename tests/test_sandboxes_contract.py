@@ -15,9 +15,11 @@ import anyio
 import pytest
 
 from tts.errors import LimitReached
+from tts.sandboxes import processes
 from tts.sandboxes.box import MIB, Box, Caps, Ended, Order, Ran, Sandbox
 from tts.sandboxes.bwrap import Bwrap
 from tts.sandboxes.none import NoSandbox
+from tts.sandboxes.watch import Meter
 
 CAPS = Caps(memory_bytes=192 * MIB, processes=40, file_bytes=8 * MIB, total_bytes=16 * MIB, output_bytes=4000)
 
@@ -252,15 +254,56 @@ def test_files_can_be_removed_once_a_box_is_over_its_size(sandbox: Sandbox, work
     opened(sandbox, workspace, use)
 
 
+FILL = "for i in 1 2 3 4; do head -c 5000000 /dev/zero >f$i; done"
+
+
 def test_what_a_stopped_command_adds_on_its_way_out_is_not_laid_to_the_next(
-    sandbox: Sandbox, workspace: Path
+    sandbox: Sandbox, workspace: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(processes, "GRACE_SECONDS", 10.0)
+    late = f"trap 'head -c 5000000 /dev/zero >late; exit' TERM; {FILL}"
+
     async def use(box: Box) -> None:
-        fill = "head -c 5000000 /dev/zero"
-        late = f"trap '{fill} >late; exit' TERM; for i in 1 2 3 4; do {fill} >f$i; done"
         first = await box.run(Order(["sh", "-c", f"{late}; while :; do sleep 0.01; done"]))
         assert (first.ended, (workspace / "late").stat().st_size > 0) == ("size", True)
         assert (await box.run(Order(["sh", "-c", "sleep 0.15"]))).ended == "exited"
+
+    opened(sandbox, workspace, use)
+
+
+def test_what_a_command_wrote_that_ran_out_of_memory_is_not_laid_to_the_next(
+    sandbox: Sandbox, workspace: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Meter, "due", lambda self: False)
+    hog = f"{FILL}; exec python3 -c 'x = [bytes(1 << 20) for _ in range(10000)]'"
+
+    async def use(box: Box) -> None:
+        assert (await box.run(Order(["sh", "-c", hog]))).ended in ("memory", "size")
+        assert (await box.run(Order(["true"]))).ended == "exited"
+
+    opened(sandbox, workspace, use)
+
+
+def test_what_was_there_before_the_first_command_is_laid_to_none(sandbox: Sandbox, workspace: Path) -> None:
+    (workspace / "large").write_bytes(bytes(20 * MIB))
+    assert ran(sandbox, workspace, "sleep 0.15").ended == "exited"
+
+
+def test_another_command_s_end_does_not_hide_what_one_has_written(
+    sandbox: Sandbox, workspace: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Meter, "due", lambda self: False)
+
+    async def use(box: Box) -> None:
+        ended: list[Ended] = []
+
+        async def write() -> None:
+            ended.append((await box.run(Order(["sh", "-c", f"{FILL}; touch full; sleep 47"]))).ended)
+
+        async with anyio.create_task_group() as group:
+            group.start_soon(write)
+            other = await box.run(Order(["sh", "-c", "until [ -e full ]; do sleep 0.01; done; kill -9 $$"]))
+        assert (ended, other.ended) == (["size"], "size")
 
     opened(sandbox, workspace, use)
 

@@ -4,20 +4,23 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
+from itertools import count
 from pathlib import Path
 
 import anyio
 import pytest
 
+from tts.errors import Infra
 from tts.sandboxes import watch
-from tts.sandboxes.box import CAPS
+from tts.sandboxes.box import CAPS, Ended
 from tts.sandboxes.groups import Group, Run
 from tts.sandboxes.table import resident_bytes
-from tts.sandboxes.watch import Meter, Watch
+from tts.sandboxes.watch import Meter, Watch, metered
 
 MIB = 1024 * 1024
 SHARED = "import mmap; kept = mmap.mmap(-1, 24 << 20); kept.write(b'x' * (24 << 20))"
@@ -55,9 +58,8 @@ def test_a_file_without_a_name_that_is_only_mapped_counts(tmp_path: Path) -> Non
         assert watch._nameless([pid]) >= 8 * MIB
 
 
-@pytest.mark.parametrize("code", [SHARED, "import os; os.write(os.memfd_create('x'), bytes(1 << 20))"])
-def test_shared_memory_is_no_file(code: str) -> None:
-    with child(code) as pid:
+def test_shared_memory_is_no_file() -> None:
+    with child(SHARED) as pid:
         assert watch._nameless([pid]) == 0
 
 
@@ -88,17 +90,59 @@ def test_a_folder_closed_to_its_owner_is_opened_to_be_measured(
     assert (tmp_path / "closed").stat().st_mode & 0o700 == 0o700
 
 
-def test_a_look_that_was_held_up_does_not_put_off_the_next(tmp_path: Path) -> None:
-    looks = iter([0.2, 0.0])
-    passed: list[str] = []
-
-    def members() -> list[int]:
-        time.sleep(wait := next(looks))  # as on a machine whose processors others have
-        return [] if wait else list(range(10**9, 10**9 + CAPS.processes + 1))
+def watching(place: Path, members: Callable[[], list[int]]) -> Ended:
+    """Which limit a watch finds to be passed, where the kernel limits nothing."""
+    passed: list[Ended] = []
 
     async def main() -> None:
         with anyio.fail_after(10):
-            await Watch(Meter(CAPS, [tmp_path]), Run(Group(CAPS), ()), members)(passed.append)
+            meter = await metered(CAPS, [place])
+            await Watch(meter, Run(Group(CAPS), ()), members, meter.known)(passed.append)
 
     anyio.run(main)
-    assert passed == ["processes"]
+    return passed[0]
+
+
+MANY = list(range(10**9, 10**9 + CAPS.processes + 1))
+
+
+def test_a_look_that_was_held_up_does_not_put_off_the_next(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looks = iter([0.2, 0.0])
+    monkeypatch.setattr(watch, "LONGEST_SECONDS", 1e6)
+
+    def members() -> list[int]:
+        time.sleep(wait := next(looks))  # as on a machine whose processors others have
+        return [] if wait else MANY
+
+    assert watching(tmp_path, members) == "processes"
+
+
+def test_processes_are_looked_at_while_the_disk_is_measured(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    measures, looked, over = count(), threading.Event(), threading.Event()
+
+    def size(folders: Sequence[Path], pids: Sequence[int]) -> int:
+        if next(measures):
+            looked.set()
+            assert over.wait(10)
+        return 0
+
+    monkeypatch.setattr(watch, "_size", size)
+    monkeypatch.setattr(Meter, "due", lambda self: True)
+    assert watching(tmp_path, lambda: MANY if looked.is_set() else []) == "processes"
+    over.set()
+
+
+def test_a_measuring_that_fails_is_the_machines_failure(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(Infra, match="cannot measure a folder"):
+        anyio.run(metered, CAPS, [tmp_path])
+    (tmp_path / "du").write_text("#!/bin/sh\nkill -9 $$\n")
+    (tmp_path / "du").chmod(0o700)
+    with pytest.raises(Infra, match="du was ended by signal 9"):
+        anyio.run(metered, CAPS, [tmp_path])

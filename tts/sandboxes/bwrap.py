@@ -19,7 +19,7 @@ from tts.sandboxes.preflight import bubblewrap
 from tts.sandboxes.processes import UNRUNNABLE, Launch, Unrunnable, carry_out, filled
 from tts.sandboxes.setting import limited, variables
 from tts.sandboxes.table import alive, descendants, parent, send
-from tts.sandboxes.watch import Meter, Watch, folder
+from tts.sandboxes.watch import Meter, Watch, folder, metered
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,8 +59,7 @@ class Bwrap:
         check((*self.mounts, *mounts), at, root)
         several = tuple(map(settled, (*self.mounts, *mounts)))
         async with folder(root, MADE) as place, grouped(self.caps) as group:
-            meter = Meter(self.caps, (root, place / "home", place / "tmp"))
-            await meter.measure(())
+            meter = await metered(self.caps, (root, place / "home", place / "tmp"))
             yield OpenBox(replace(self, mounts=several), root, place, at, group, meter)
 
 
@@ -87,7 +86,7 @@ class OpenBox:
             inner = limited(order.argv, cwd, caps, more=self.group.missing)
             tree = Inside(options.status, run)
             launch = Launch([*run.joining(), *argv, *inner], {}, tuple(options.fds.values()))
-            watch = Watch(self.meter, run, tree.members)
+            watch = Watch(self.meter, run, tree.members, self.meter.known)
             ran = await carry_out(order, launch, size=caps.output_bytes, tree=tree, watch=watch)
             return options.status.checked(ran)
 

@@ -15,7 +15,7 @@ from tts.sandboxes.groups import Group, Run, grouped
 from tts.sandboxes.processes import Launch, carry_out
 from tts.sandboxes.setting import limited, variables
 from tts.sandboxes.table import descendants, marked, send
-from tts.sandboxes.watch import Meter, Watch, folder
+from tts.sandboxes.watch import Meter, Watch, folder, metered
 
 MARK = "TTS_BOX"
 """The variable by which the processes of a command are found again."""
@@ -53,9 +53,7 @@ class NoSandbox:
         """Open a box around a folder; `at` and `mounts` change nothing."""
         root = workspace.resolve()  # noqa: ASYNC240
         async with folder(root) as place, grouped(self.caps) as group:
-            meter = Meter(self.caps, (root, place))
-            await meter.measure(())
-            yield OpenBox(self, root, group, meter, place)
+            yield OpenBox(self, root, group, await metered(self.caps, (root, place)), place)
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +80,7 @@ class OpenBox:
         inner = limited(order.argv, cwd, caps, more=more)
         with self.group.run() as run:
             tree = MarkedTree(f"{MARK}={mark}".encode(), run)
-            watch = Watch(self.meter, run, tree.members)
+            watch = Watch(self.meter, run, tree.members, self.meter.known)
             launch = Launch([*run.joining(), *inner], env)
             return await carry_out(order, launch, size=caps.output_bytes, tree=tree, watch=watch)
 

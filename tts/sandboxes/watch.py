@@ -32,8 +32,14 @@ CHEAP_SECONDS = 0.1
 """It is measured soon once the disk has lost so large a part of what is left, or of so many files; and after
 each command where measuring takes less than this."""
 
+FINEST = 16
+"""A loss of less than so small a part of the limit is never measured at once, however little is left."""
+
+OWN_BYTES = 64 * 1024
+"""More than a sandbox itself holds open while it is made."""
+
 IN_MEMORY = (b"/memfd:", b"/SYSV", b"/dev/zero", b"/dev/shm")
-"""How the names of files begin that are on no disk."""
+"""How the names of mapped files begin that are on no disk."""
 
 LONGEST_SECONDS = 5.0
 """So long at most nobody looks, however long looking takes."""
@@ -61,48 +67,81 @@ class Meter:
         return waited >= min(self._cost / SHARE, LONGEST_SECONDS) and (waited > 2.0 or lost >= LOSSY)
 
     def worth(self) -> bool:
-        """Whether to measure once more after a command: that is cheap, or much may have come."""
-        cheap = self._cost < CHEAP_SECONDS
-        return cheap or self.known > self.caps.total_bytes or self._lost() >= LOSSY
+        """Whether to measure once more after a command: it takes no time, or the disk has lost much."""
+        return self._cost < CHEAP_SECONDS or self._lost() >= LOSSY
 
     def _lost(self) -> float:
         """Return what the disk has lost, by whomever, in parts of what the box may still use."""
-        left = max(1, self.caps.total_bytes - self.known)
+        total = self.caps.total_bytes
         bytes_, files = _free(self.folders[0])
+        left = max(total // FINEST, total - self.known)
         return max((self._free[0] - bytes_) / left, (self._free[1] - files) / FILES)
 
-    async def measure(self, pids: Sequence[int]) -> bool:
-        """Measure now, and return whether the box is over its limit and has grown.
+    async def measure(self, pids: Sequence[int]) -> None:
+        """Measure now, with the files without a name that processes hold; cancelling does not wait for it.
 
-        What it held before its first command is measured before that, so that it is not laid to it.
+        Raises:
+            Infra: the measuring program is missing, or was killed.
         """
         began, free = time.monotonic(), _free(self.folders[0])
-        total = await to_thread.run_sync(_size, self.folders, pids)
-        over = total > max(self.caps.total_bytes, self.known)
+        self.known = await to_thread.run_sync(_size, self.folders, pids, abandon_on_cancel=True)
         self._at = time.monotonic()
-        self.known, self._cost, self._free = total, self._at - began, free
-        return over
+        self._cost, self._free = self._at - began, free
+
+
+async def metered(caps: Caps, folders: Sequence[Path]) -> Meter:
+    """Return the meter of a box that has no command yet; what it holds already is nobody's doing.
+
+    Raises:
+        Infra: it cannot be measured.
+    """
+    meter = Meter(caps, folders)
+    await meter.measure(())
+    return meter
 
 
 @dataclass(frozen=True, slots=True)
 class Watch:
-    """The watch over one command; `members` returns its processes."""
+    """The watch over one command: `members` returns its processes, `before` is what its box held earlier."""
 
     meter: Meter
     run: Run
     members: Callable[[], Sequence[int]]
+    before: int
 
     async def __call__(self, stop: Callable[[Ended], None]) -> None:
         """Call `stop` with the limit that the command has passed, as soon as it has."""
+        async with anyio.create_task_group() as group:
+
+            def passed(why: Ended) -> None:
+                stop(why)
+                group.cancel_scope.cancel()
+
+            group.start_soon(self._look, passed)
+            group.start_soon(self._measure, passed)
+
+    async def _look(self, stop: Callable[[Ended], None]) -> None:
         while True:
             began = time.thread_time()  # a machine that is busy with others makes no look dear
-            pids = self.run.members() if self.run.folders else self.members()
-            if why := self.passed(pids):
+            if why := self.passed(self._pids()):
                 return stop(why)
-            pause = min(max(TICK_SECONDS, (time.thread_time() - began) / TABLE_SHARE), LONGEST_SECONDS)
-            if self.meter.due() and await self.meter.measure(pids):
-                return stop("size")
-            await anyio.sleep(pause)
+            pause = (time.thread_time() - began) / TABLE_SHARE
+            await anyio.sleep(min(max(TICK_SECONDS, pause), LONGEST_SECONDS))
+
+    async def _measure(self, stop: Callable[[Ended], None]) -> None:
+        while not self._has_grown:
+            await anyio.sleep(TICK_SECONDS)
+            if self.meter.due():
+                await self.meter.measure(self._pids())
+        stop("size")
+
+    def _pids(self) -> Sequence[int]:
+        return self.run.members() if self.run.folders else self.members()
+
+    @property
+    def _has_grown(self) -> bool:
+        """Whether the box holds more than it may, and more than before the command."""
+        return self.meter.known > max(self.meter.caps.total_bytes, self.before + OWN_BYTES)
 
     def passed(self, pids: Sequence[int]) -> Ended | None:
         """Return which limit on memory or processes has been passed, if any."""
@@ -117,10 +156,9 @@ class Watch:
 
     async def after(self) -> Ended | None:
         """Return which limit a command passed, now that it has ended; what it left is not the next one's."""
-        if hit := self.run.hit():
-            return hit
-        grown = self.meter.worth() and await self.meter.measure(())
-        return "size" if grown else None
+        if self._has_grown or self.meter.worth():
+            await self.meter.measure(())
+        return self.run.hit() or ("size" if self._has_grown else None)
 
 
 @asynccontextmanager
@@ -168,7 +206,12 @@ def _du(folders: Sequence[Path]) -> tuple[int, bool]:
     """Return the bytes on disk, and whether a folder could not be read."""
     argv = ["du", "-skx", "--", *map(str, folders)]
     env = {**os.environ, "LC_ALL": "C"}
-    done = subprocess.run(argv, capture_output=True, stdin=subprocess.DEVNULL, env=env, check=False)
+    try:
+        done = subprocess.run(argv, capture_output=True, stdin=subprocess.DEVNULL, env=env, check=False)
+    except OSError as problem:
+        raise Infra(f"cannot measure a folder: {problem}") from problem
+    if done.returncode < 0:
+        raise Infra(f"cannot measure a folder: du was ended by signal {-done.returncode}")
     rows = [line.split(b"\t", 1)[0] for line in done.stdout.splitlines()]
     return sum(int(row) for row in rows if row.isdigit()) * 1024, b"Permission denied" in done.stderr
 
@@ -181,10 +224,10 @@ def _nameless(pids: Sequence[int]) -> int:
             sizes[file] = max(size, sizes.get(file, 0))
         for name in _listed(f"/proc/{pid}/fd"):
             try:
-                found, path = os.stat(name), os.readlink(os.fsencode(name))
+                found = os.stat(name)
             except OSError:
                 continue
-            if found.st_nlink == 0 and stat.S_ISREG(found.st_mode) and not path.startswith(IN_MEMORY):
+            if found.st_nlink == 0 and stat.S_ISREG(found.st_mode):
                 sizes[found.st_dev, found.st_ino] = found.st_blocks * 512
     return sum(sizes.values())
 
