@@ -15,7 +15,7 @@ import anyio
 import pytest
 
 from tts.errors import LimitReached
-from tts.sandboxes import processes
+from tts.sandboxes import processes, watch
 from tts.sandboxes.box import MIB, Box, Caps, Ended, Order, Ran, Sandbox
 from tts.sandboxes.bwrap import Bwrap
 from tts.sandboxes.none import NoSandbox
@@ -29,6 +29,12 @@ needs_bwrap = pytest.mark.skipif(shutil.which("bwrap") is None, reason="bubblewr
 @pytest.fixture(params=[pytest.param("bwrap", marks=needs_bwrap), "none"])
 def sandbox(request: pytest.FixtureRequest) -> Sandbox:
     return Bwrap(CAPS) if request.param == "bwrap" else NoSandbox(CAPS)
+
+
+@pytest.fixture(autouse=True)
+def _cheap(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Measuring these small folders is cheap, also where others have the processors meanwhile."""
+    monkeypatch.setattr(watch, "CHEAP_SECONDS", 60.0)
 
 
 @pytest.fixture
