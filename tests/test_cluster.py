@@ -6,7 +6,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -149,6 +149,23 @@ def test_a_hard_budget_holds_over_workers_that_die(cluster: Cluster, tmp_path: P
     store.close()
 
 
+def run_cancelled(
+    asked: Experiment, folder: Path, begun: anyio.Event, meanwhile: Callable[[], object] = lambda: None
+) -> None:
+    """Run, cancel once it has `begun`, and do something while it ends."""
+
+    async def main() -> None:
+        async with anyio.create_task_group() as group:
+            group.start_soon(asked.run, folder)
+            await begun.wait()
+            group.cancel_scope.cancel()
+            with anyio.CancelScope(shield=True):
+                await anyio.wait_all_tasks_blocked()
+                meanwhile()
+
+    anyio.run(main)
+
+
 def test_what_is_cancelled_ends_there_too_and_what_it_had_told_is_kept(
     cluster: Cluster, tmp_path: Path
 ) -> None:
@@ -156,13 +173,7 @@ def test_what_is_cancelled_ends_there_too_and_what_it_had_told_is_kept(
     task = tasks(left=str(tmp_path / "left"))
     asked = experiment(cluster, agents.endless, task, strategies=[Waiting(begun)])
 
-    async def main() -> None:
-        async with anyio.create_task_group() as group:
-            group.start_soon(asked.run, tmp_path / "run")
-            await begun.wait()
-            group.cancel_scope.cancel()
-
-    anyio.run(main)
+    run_cancelled(asked, tmp_path / "run", begun)
     assert (tmp_path / "left").exists()
     store = Store.read(tmp_path / "run")
     (record,) = store.records(kind="rollout")
@@ -176,16 +187,7 @@ def test_what_was_finished_while_it_was_cancelled_is_kept(cluster: Cluster, tmp_
     task = tasks(go=str(tmp_path / "go"))
     asked = experiment(cluster, agents.deaf, task, strategies=[Waiting(begun)])
 
-    async def main() -> None:
-        async with anyio.create_task_group() as group:
-            group.start_soon(asked.run, tmp_path / "run")
-            await begun.wait()
-            group.cancel_scope.cancel()
-            with anyio.CancelScope(shield=True):
-                await anyio.wait_all_tasks_blocked()
-                (tmp_path / "go").touch()
-
-    anyio.run(main)
+    run_cancelled(asked, tmp_path / "run", begun, (tmp_path / "go").touch)
     store = Store.read(tmp_path / "run")
     (record,) = store.records(kind="rollout")
     assert (record.status, record.usage.tokens) == ("finished", 7)

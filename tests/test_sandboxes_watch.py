@@ -72,6 +72,7 @@ def test_what_the_disk_has_lost_is_measured_at_once_however_dear(
 ) -> None:
     monkeypatch.setattr(watch, "_free", lambda place: (1000 * MIB, 10**6))
     meter = Meter(replace(CAPS, total_bytes=10 * MIB), [tmp_path])
+    assert meter.due()
     anyio.run(meter.measure, ())
     meter._cost = 1e6
     monkeypatch.setattr(watch, "_free", lambda place: free)
@@ -97,7 +98,13 @@ def watching(place: Path, members: Callable[[], list[int]]) -> Ended:
     async def main() -> None:
         with anyio.fail_after(10):
             meter = await metered(CAPS, [place])
-            await Watch(meter, Run(Group(CAPS), ()), members, meter.known)(passed.append)
+            async with anyio.create_task_group() as group:
+
+                def stop(why: Ended) -> None:
+                    passed.append(why)
+                    group.cancel_scope.cancel()
+
+                group.start_soon(Watch(meter, Run(Group(CAPS), ()), members, meter.known), stop)
 
     anyio.run(main)
     return passed[0]

@@ -110,15 +110,10 @@ class Watch:
     before: int
 
     async def __call__(self, stop: Callable[[Ended], None]) -> None:
-        """Call `stop` with the limit that the command has passed, as soon as it has."""
+        """Call `stop`, which cancels this, with the limit that the command has passed, as soon as it has."""
         async with anyio.create_task_group() as group:
-
-            def passed(why: Ended) -> None:
-                stop(why)
-                group.cancel_scope.cancel()
-
-            group.start_soon(self._look, passed)
-            group.start_soon(self._measure, passed)
+            group.start_soon(self._look, stop)
+            group.start_soon(self._measure, stop)
 
     async def _look(self, stop: Callable[[Ended], None]) -> None:
         while True:
